@@ -1,0 +1,36 @@
+"""How many CPUs this container may use."""
+
+import math
+import os
+from pathlib import Path
+from typing import Final
+
+_CGROUP_V2: Final = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_V1: Final = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+
+
+def available_cpus() -> int:
+    """CPUs that the process may run on, no more than its cgroup's quota, rounded up; at least 1."""
+    try:
+        allowed = len(os.sched_getaffinity(0))
+    except AttributeError:  # not Linux
+        allowed = os.cpu_count() or 1
+    quota = _cgroup_quota()
+    return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
+
+
+def _cgroup_quota() -> float | None:
+    """The cgroup's limit in CPUs; ``None`` without one."""
+    try:
+        quota, period = _CGROUP_V2.read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota, period = (path.read_text().strip() for path in _CGROUP_V1)
+        except (OSError, ValueError):
+            return None
+    if quota in ("max", "-1"):
+        return None
+    try:
+        return int(quota) / int(period)
+    except (ValueError, ZeroDivisionError):
+        return None

@@ -1,0 +1,57 @@
+"""What makes a kind: constants, a flow and a codec."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from .constants import RUN_DIR
+from .flow import Flow
+from .strategy import Codec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """One UDF kind, as the server needs to know it."""
+
+    name: str
+    """As users say it: ``map``."""
+
+    distribution: str
+    version: str
+    """The distribution that serves the kind, and its version."""
+
+    package_root: str
+    """The folder of the kind's package; its frames are left out of tracebacks."""
+
+    service: str
+    method: str
+    """The RPC on the wire: ``/service/method``."""
+
+    socket_name: str
+    info_name: str
+    """File names in ``RUN_DIR``."""
+
+    new_flow: Callable[[], Flow]
+    codec: Codec
+
+    minimum_numaflow_version: str = "1.4.0-z"
+    info_metadata: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sock_path(self) -> str:
+        """Where the dataplane connects."""
+        return f"{RUN_DIR}/{self.socket_name}"
+
+    @property
+    def info_path(self) -> str:
+        """Where the dataplane reads what it is talking to."""
+        return f"{RUN_DIR}/{self.info_name}"
+
+    @property
+    def rpc(self) -> str:
+        """The RPC's full name."""
+        return f"/{self.service}/{self.method}"
+
+    @property
+    def ready_rpc(self) -> str:
+        """The probe's full name."""
+        return f"/{self.service}/IsReady"

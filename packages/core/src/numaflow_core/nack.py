@@ -1,0 +1,44 @@
+"""Options of a negative acknowledgement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+
+class _NackOptionsProto(Protocol):
+    reason: str
+    max_deliveries: int
+    delay: int
+
+
+@dataclass(frozen=True)
+class NackOptions:
+    """How a negatively acknowledged message is to be delivered again. What is ``None`` is left to the platform.
+
+    With a user-defined source all options reach its nack handler. A message that came from the inter-step buffer
+    (JetStream) is delayed by ``delay``; the platform ignores the other options there.
+    """
+
+    reason: str | None = None
+    """Why, for logs and for the source."""
+
+    max_deliveries: int | None = None
+    """How many deliveries in all, at most."""
+
+    delay: timedelta | None = None
+    """How long to wait before the next delivery; sent in whole milliseconds."""
+
+    nack_map: Mapping[str, str] | None = None
+    """Free-form values for a user-defined source."""
+
+    def __post_init__(self) -> None:
+        if self.max_deliveries is not None and not 0 <= self.max_deliveries < 2**32:
+            raise ValueError(f"max_deliveries must be between 0 and 2**32 - 1, got {self.max_deliveries}")
+        if self.delay is not None and self.delay < timedelta(0):
+            raise ValueError(f"delay must not be negative, got {self.delay}")
+
+    @property
+    def delay_ms(self) -> int | None:
+        """``delay`` in milliseconds, as on the wire."""
+        return None if self.delay is None else self.delay // timedelta(milliseconds=1)

@@ -1,0 +1,131 @@
+"""The socket and the server-info file: claimed, published and removed so that nothing of another server is touched."""
+
+import json
+import os
+import socket
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from ..constants import CONTRACT_VERSION, SERVER_INFO_END
+from ..errors import StartError
+
+_PROBE_TIMEOUT: Final = 1.0
+_SOCKET_MODE: Final = 0o777
+"""Containers of a pod may run as different users, and connecting takes the right to write."""
+
+
+class Claim:
+    """A path that is ours from ``publish`` to ``remove``."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.draft = f"{path}.new"
+        self._inode: tuple[int, int] | None = None
+
+    def publish(self) -> None:
+        """Put the finished draft in place, in one step."""
+        os.replace(self.draft, self.path)
+        self._inode = _inode(self.path)
+
+    def remove(self) -> None:
+        """Remove what was published, unless somebody has replaced it since; and a draft."""
+        Path(self.draft).unlink(missing_ok=True)
+        if self._inode is not None and _inode(self.path) == self._inode:
+            os.unlink(self.path)
+        self._inode = None
+
+
+def claim_socket(path: str) -> Claim:
+    """Make way for a socket at ``path``.
+
+    The server binds and listens at ``Claim.draft``; only then is the socket published, so that whoever sees it can
+    connect.
+
+    Raises:
+        StartError: a live server answers there, something else than a socket is there, or the folder is unusable.
+    """
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise StartError(f"cannot listen on {path}: the folder {folder} does not exist")
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        mode = 0
+    except OSError as error:
+        raise StartError(f"cannot listen on {path}: {error.strerror}") from error
+    if mode and not stat.S_ISSOCK(mode):
+        raise StartError(f"cannot listen on {path}: a file that is not a socket is in the way")
+    if mode and _answers(path):
+        raise StartError(
+            f"cannot listen on {path}: another server is listening there; stop it or use another sock_path"
+        )
+    claim = Claim(path)
+    try:
+        Path(claim.draft).unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise StartError(f"cannot listen on {path}: {error.strerror}") from error
+    return claim
+
+
+def open_to_all(path: str) -> None:
+    """Let the dataplane connect, whoever it runs as."""
+    os.chmod(path, _SOCKET_MODE)
+
+
+def claim_info(path: str) -> Claim:
+    """Remove a predecessor's server-info file, which the dataplane would believe.
+
+    Raises:
+        StartError: it cannot be removed, or its folder is unusable.
+    """
+    folder = os.path.dirname(path) or "."
+    if not os.path.isdir(folder):
+        raise StartError(f"cannot write the server-info file {path}: the folder {folder} does not exist")
+    try:
+        Path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise StartError(f"cannot replace the server-info file {path}: {error.strerror}") from error
+    return Claim(path)
+
+
+def write_info(claim: Claim, minimum_numaflow_version: str, metadata: Mapping[str, str]) -> None:
+    """Write the server-info file (contract: ``rust/numaflow-shared/src/server_info.rs``).
+
+    Raises:
+        StartError: it cannot be written.
+    """
+    info = {
+        "protocol": "uds",
+        "language": "python",
+        "minimum_numaflow_version": minimum_numaflow_version,
+        "version": CONTRACT_VERSION,
+        "metadata": dict(metadata),
+    }
+    try:
+        Path(claim.draft).write_text(json.dumps(info) + SERVER_INFO_END, encoding="utf-8")
+        claim.publish()
+    except OSError as error:
+        raise StartError(f"cannot write the server-info file {claim.path}: {error.strerror}") from error
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PROBE_TIMEOUT)
+        try:
+            probe.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # busy or not permitted: somebody is there
+        return True
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,116 @@
+"""``start()``: a server that owns its process, with signals and an exit status."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from types import FrameType
+from typing import Final
+
+import aiorun
+
+from ..errors import HandlerError, ServerError
+from ._lifecycle import call_shutdown, serve_until_end
+from ._loops import new_event_loop
+from ._runtime import Runtime, exit_now
+
+logger = logging.getLogger(__name__)
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_CANCEL_TIMEOUT: Final = 5.0
+"""Seconds that tasks of the user's own get to end in, once they are cancelled."""
+
+ShutdownCallback = Callable[[asyncio.AbstractEventLoop], None] | Callable[[asyncio.AbstractEventLoop], Awaitable[None]]
+NewRuntime = Callable[[asyncio.AbstractEventLoop], Runtime]
+
+
+def run_in_foreground(new_runtime: NewRuntime, shutdown_callback: ShutdownCallback | None = None) -> None:
+    """Serve until a signal, then return; after an error, raise ``SystemExit``.
+
+    aiorun owns the main thread's loop and ends the tasks that users leave on it. The signals are ours as soon as the
+    loop runs: aiorun would stop the loop at the first one, and the handlers of accepted messages with it. They are
+    held back until then, because aiorun begins by ignoring them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise RuntimeError("start() handles signals and must be called on the main thread; elsewhere use serving()")
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    loop = new_event_loop()
+    asyncio.set_event_loop(loop)
+    run = _Foreground(loop, new_runtime, mask)
+    try:
+        aiorun.run(
+            run.main(),
+            loop=loop,
+            shutdown_callback=shutdown_callback,
+            timeout_task_shutdown=_CANCEL_TIMEOUT,
+        )
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    run.conclude()
+
+
+class _Foreground:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, new_runtime: NewRuntime, mask: set[signal.Signals | int]
+    ) -> None:
+        self._loop = loop
+        self._new_runtime = new_runtime
+        self._mask = mask
+        self._runtime: Runtime | None = None
+        self._listening = False
+        self._signalled = False
+        self._outcome: BaseException | None = None
+
+    async def main(self) -> None:
+        for number in _SIGNALS:
+            signal.signal(number, self._on_signal)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+        try:
+            self._runtime = self._new_runtime(self._loop)
+            self._outcome = await serve_until_end(self._runtime, self._on_listening)
+            await call_shutdown(self._runtime.options.on_shutdown)
+        except BaseException as error:
+            self._outcome = error
+        finally:
+            self._loop.stop()
+
+    def conclude(self) -> None:
+        """Turn the outcome into a return or an exit status."""
+        outcome = self._outcome
+        if outcome is None:
+            if self._runtime is not None:
+                self._runtime.release_process()
+            return
+        if isinstance(outcome, HandlerError):
+            sys.exit(1)  # logged where it happened
+        if isinstance(outcome, ServerError):
+            logger.debug("the server failed", exc_info=outcome)
+            sys.exit(f"numaflow: {outcome}")
+        raise outcome
+
+    def _on_listening(self) -> None:
+        self._listening = True
+        runtime = self._runtime
+        assert runtime is not None
+        logger.info("%s server listening on %s", runtime.kind.name, runtime.options.sock_path)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        runtime = self._runtime
+        if runtime is not None and self._listening and not self._signalled:
+            self._signalled = True
+            runtime.stop()
+            return
+        os.write(2, f"numaflow: {name}, ending at once\n".encode())
+        if runtime is not None:
+            runtime.remove_files()
+        exit_now(128 + number)

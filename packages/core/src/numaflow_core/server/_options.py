@@ -1,0 +1,107 @@
+"""A server's settings, after arguments, environment and defaults have been put together."""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ..constants import (
+    DEFAULT_GRACE_PERIOD,
+    DEFAULT_MAX_CONCURRENCY,
+    DEFAULT_MAX_THREADS,
+    ENV_CONTAINER_TYPE,
+    ENV_GRACE_PERIOD,
+    ENV_MAX_CONCURRENCY,
+    ENV_MAX_THREADS,
+    ENV_TRANSPORT,
+    RUNTIME_ERRORS_DIR,
+    UNKNOWN_CONTAINER,
+)
+from ..validate import check_positive
+
+Transport = Literal["h2", "grpcio"]
+"""Names of the transports."""
+
+Hook = Callable[[], Awaitable[None] | None]
+"""Called without arguments; what it returns is awaited if it can be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Settings that all server types share."""
+
+    sock_path: str
+    server_info_file: str
+    max_message_size: int
+    transport: str
+    grace_period: float
+    container_type: str
+    errors_dir: str
+    on_startup: Hook | None = None
+    on_shutdown: Hook | None = None
+
+
+def make_options(
+    *,
+    sock_path: str,
+    server_info_file: str,
+    max_message_size: int,
+    transport: str | None,
+    grace_period: float | None,
+    on_startup: Hook | None,
+    on_shutdown: Hook | None,
+) -> Options:
+    """Fill in what was not given from the environment, and check everything.
+
+    Raises:
+        TypeError, ValueError: naming the argument or the variable.
+    """
+    chosen = transport if transport is not None else os.environ.get(ENV_TRANSPORT) or "h2"
+    if chosen not in get_args(Transport):
+        origin = "transport" if transport is not None else ENV_TRANSPORT
+        raise ValueError(f"{origin} must be one of {', '.join(get_args(Transport))}, got {chosen!r}")
+    if grace_period is None:
+        grace_period = _number_from_env(ENV_GRACE_PERIOD, DEFAULT_GRACE_PERIOD)
+    if not grace_period > 0:
+        raise ValueError(f"grace_period must be more than 0 seconds, got {grace_period}")
+    return Options(
+        sock_path=_check_path(sock_path, "sock_path"),
+        server_info_file=_check_path(server_info_file, "server_info_file"),
+        max_message_size=check_positive(max_message_size, "max_message_size"),
+        transport=chosen,
+        grace_period=float(grace_period),
+        container_type=os.environ.get(ENV_CONTAINER_TYPE) or UNKNOWN_CONTAINER,
+        errors_dir=RUNTIME_ERRORS_DIR,
+        on_startup=on_startup,
+        on_shutdown=on_shutdown,
+    )
+
+
+def threads_or_default(max_threads: int | None) -> int:
+    """``max_threads``, or the environment's, or the default."""
+    if max_threads is None:
+        return check_positive(int(_number_from_env(ENV_MAX_THREADS, DEFAULT_MAX_THREADS)), ENV_MAX_THREADS)
+    return check_positive(max_threads, "max_threads")
+
+
+def concurrency_or_default(max_concurrency: int | None) -> int:
+    """``max_concurrency``, or the environment's, or the default."""
+    if max_concurrency is None:
+        return check_positive(int(_number_from_env(ENV_MAX_CONCURRENCY, DEFAULT_MAX_CONCURRENCY)), ENV_MAX_CONCURRENCY)
+    return check_positive(max_concurrency, "max_concurrency")
+
+
+def _number_from_env(name: str, default: float) -> float:
+    text = os.environ.get(name)
+    if not text:
+        return default
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f"the environment variable {name} must be a number, got {text!r}") from None
+
+
+def _check_path(path: str, field: str) -> str:
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{field} must be a path, got {type(path).__name__}: {path!r}")
+    return os.fspath(path)

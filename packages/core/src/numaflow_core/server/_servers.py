@@ -1,0 +1,192 @@
+"""The three server types. A kind derives its classes from these and adds a constructor."""
+
+import asyncio
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import cast
+
+from ..kind import Kind
+from ..strategy import AsyncHandler, Strategy, SyncHandler
+from ..strategy._processes import ProcessStrategy, Worker
+from ..strategy._tasks import TaskStrategy
+from ..strategy._threads import ThreadStrategy
+from ._foreground import ShutdownCallback, run_in_foreground
+from ._handlers import is_async
+from ._lifecycle import serving
+from ._options import Options
+from ._report import Report
+from ._runtime import Runtime
+from ._workers import WorkerRuntime, abandon, fork_workers
+
+logger = logging.getLogger(__name__)
+
+
+class Server(ABC):
+    """A server of one UDF kind on one unix socket.
+
+    ``start()`` is for a container: it blocks, handles SIGTERM and SIGINT, and ends the process with a status that
+    tells how it went. ``serving()`` is for a test or a larger program: it touches neither signals nor the process.
+    """
+
+    def __init__(self, kind: Kind, options: Options) -> None:
+        self._kind = kind
+        self._options = options
+        self._runtime: Runtime | None = None
+
+    @property
+    def sock_path(self) -> str:
+        """The unix socket that the server listens on."""
+        return self._options.sock_path
+
+    @property
+    def server_info_file(self) -> str:
+        """The file that tells the dataplane about the server."""
+        return self._options.server_info_file
+
+    def start(self) -> None:
+        """Serve until SIGTERM or SIGINT, then return, with everything accepted answered.
+
+        Call it on the main thread, once the process is set up; nothing runs beside it on that thread.
+
+        Raises:
+            SystemExit: status 1. The server could not start, a handler raised, or the grace period was too short. A
+                second signal, or a handler that cannot be ended, ends the process without an exception.
+        """
+        run_in_foreground(lambda loop: self._new_runtime(loop, owns_process=True), self._shutdown_callback())
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["Server"]:
+        """Serve while the ``async with`` block runs, then answer what has been accepted and end.
+
+        Async handlers run on the current event loop.
+
+        Raises:
+            StartError: on entry, the server could not start.
+            HandlerError: on exit, a handler raised; the server ended at that moment.
+            GracePeriodError: on exit, not everything was answered in time.
+        """
+        runtime = self._new_runtime(asyncio.get_running_loop(), owns_process=False)
+        async with serving(runtime):
+            yield self
+
+    def stop(self) -> None:
+        """Ask a running server to end as SIGTERM does: what has been accepted is answered. From any thread; returns
+        at once, and does nothing where the server does not run."""
+        if self._runtime is not None:
+            self._runtime.stop()
+
+    def _new_runtime(self, loop: asyncio.AbstractEventLoop, *, owns_process: bool) -> Runtime:
+        self._runtime = Runtime(
+            self._kind,
+            self._runtime_options(),
+            lambda runtime: self._new_strategy(runtime, loop),
+            owns_process=owns_process,
+        )
+        return self._runtime
+
+    def _runtime_options(self) -> Options:
+        return self._options
+
+    def _shutdown_callback(self) -> ShutdownCallback | None:
+        return None
+
+    @abstractmethod
+    def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy: ...
+
+
+class SyncServer(Server):
+    """Runs a sync handler on threads."""
+
+    def __init__(self, kind: Kind, options: Options, handler: SyncHandler, max_threads: int) -> None:
+        super().__init__(kind, options)
+        self._handler = handler
+        self.max_threads = max_threads
+
+    def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy:
+        return ThreadStrategy(self._handler, self._kind.codec, self.max_threads, runtime.fail)
+
+
+class AsyncServer(Server):
+    """Runs an async handler on the main thread's event loop."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        options: Options,
+        handler: AsyncHandler,
+        max_concurrency: int,
+        shutdown_callback: ShutdownCallback | None,
+    ) -> None:
+        super().__init__(kind, options)
+        self._handler = handler
+        self.max_concurrency = max_concurrency
+        self.shutdown_callback = shutdown_callback
+
+    def _shutdown_callback(self) -> ShutdownCallback | None:
+        return self.shutdown_callback
+
+    def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy:
+        return TaskStrategy(self._handler, self._kind.codec, self.max_concurrency, runtime.fail, loop)
+
+
+class MultiProcServer(Server):
+    """Runs a handler, sync or async, in forked worker processes behind one socket."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        options: Options,
+        handler: SyncHandler | AsyncHandler,
+        server_count: int,
+        max_threads: int,
+        max_concurrency: int,
+    ) -> None:
+        super().__init__(kind, options)
+        self._handler = handler
+        self.server_count = server_count
+        self.max_threads = max_threads
+        self.max_concurrency = max_concurrency
+        self._workers: list[Worker] = []
+
+    def start(self) -> None:
+        self._fork()
+        try:
+            super().start()
+        finally:
+            self._abandon()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Server]:
+        self._fork()
+        try:
+            async with super().serving():
+                yield self
+        finally:
+            self._abandon()
+
+    def _fork(self) -> None:
+        """Fork before there is any other thread or event loop of ours."""
+        self._workers = fork_workers(self.server_count, self._kind, self._options, self._new_worker_strategy)
+
+    def _abandon(self) -> None:
+        if self._workers:  # nobody took them over
+            abandon(self._workers)
+            self._workers = []
+
+    def _runtime_options(self) -> Options:
+        return replace(self._options, on_startup=None, on_shutdown=None)  # they run in the workers
+
+    def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy:
+        workers, self._workers = self._workers, []
+        concurrency = self.max_concurrency if is_async(self._handler) else self.max_threads
+        return ProcessStrategy(workers, concurrency, lambda summary, detail: runtime.fail_with(Report(summary, detail)))
+
+    def _new_worker_strategy(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> Strategy:
+        codec = self._kind.codec
+        if is_async(self._handler):
+            handler = cast(AsyncHandler, self._handler)
+            return TaskStrategy(handler, codec, self.max_concurrency, runtime.fail, loop)
+        return ThreadStrategy(self._handler, codec, self.max_threads, runtime.fail)

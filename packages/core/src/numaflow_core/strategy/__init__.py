@@ -1,0 +1,72 @@
+"""Strategies run calls: on an event loop, on threads, in worker processes.
+
+A strategy gets batches of undecoded calls from the transport's thread and gives replies back through ``Caller``, from
+wherever the handler ran. It knows neither gRPC nor protobuf; a kind's codec, bound to the user's handler, is passed
+in.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..status import ProtocolError
+from ..validate import Buffer
+
+
+class Caller(Protocol):
+    """The stream that a call came from. Its methods may be called on any thread."""
+
+    @property
+    def gone(self) -> bool:
+        """The stream is over; its calls need no answer."""
+
+    @property
+    def congested(self) -> bool:
+        """The peer does not read its replies; do not start more of its calls."""
+
+    def reply(self, message: bytes) -> None:
+        """The one reply to a call."""
+
+    def reply_all(self, messages: list[bytes]) -> None:
+        """A reply each to several calls. On the transport's thread only."""
+
+    def postpone(self, message: Buffer) -> None:
+        """Give a call back, to be submitted anew when the stream is no longer congested."""
+
+    def broken(self, error: ProtocolError) -> None:
+        """The call could not be understood; the stream ends."""
+
+
+@dataclass(frozen=True)
+class Codec:
+    """A kind's translation between one message and one call of the handler."""
+
+    decode: Callable[[Buffer], tuple[Any, tuple[Any, ...]]]
+    """Message to (token, the handler's arguments). Raises ``ProtocolError``."""
+
+    encode: Callable[[Any, Any], bytes]
+    """(token, the handler's result) to the reply. Raises ``TypeError`` for a result that makes no sense."""
+
+
+class Strategy(Protocol):
+    """Runs calls. All methods are called on the transport's thread, and none may block it."""
+
+    async def open(self) -> None:
+        """Get ready, before the first call. Raises: StartError."""
+
+    def submit(self, caller: Caller, calls: list[Buffer]) -> None:
+        """Take calls, in order."""
+
+    def left(self, caller: Caller) -> None:
+        """The stream is over; what has not been started of its calls need not be."""
+
+    async def close(self) -> None:
+        """Start nothing more and let go of threads, tasks and processes. Called when no call is unanswered, or when
+        what is unanswered does not matter any more."""
+
+
+OnFailure = Callable[[BaseException], None]
+"""Told, on the thread where it happened, that a handler has raised. The server ends."""
+
+SyncHandler = Callable[..., object]
+AsyncHandler = Callable[..., Awaitable[object]]

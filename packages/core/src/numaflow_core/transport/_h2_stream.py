@@ -1,0 +1,180 @@
+"""One RPC on an HTTP/2 connection: what came in, what goes out, and how much of both."""
+
+import logging
+from asyncio import TimerHandle
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..status import ProtocolError, Status
+from ..validate import Buffer
+from . import OUTPUT_LIMIT, STREAM_WINDOW, Receiver, count_bytes
+from ._headers import Headers, ended, trailers
+from ._messages import PREFIX_SIZE, MessageReader, prefix
+
+logger = logging.getLogger(__name__)
+
+INITIAL_WINDOW = 1 << 20
+"""A stream's receive window before its first message was answered: what a flood of streams can make us hold each."""
+
+_COALESCE = 8192
+"""Messages of this size and more on average are written from where they are; smaller ones are joined first."""
+
+
+class Connection(Protocol):
+    """What a stream asks of its connection."""
+
+    def output_ready(self, stream: "H2Stream") -> None:
+        """There are bytes or trailers to write."""
+
+    def grant(self, stream: "H2Stream", size: int) -> None:
+        """Send a WINDOW_UPDATE."""
+
+    def forget(self, stream: "H2Stream") -> None:
+        """The stream ended; nothing more will be read or written."""
+
+
+class H2Stream:
+    """Implements ``transport.Stream``; the connection moves its bytes."""
+
+    __slots__ = (
+        "_connection",
+        "_drain_wanted",
+        "_end_told",
+        "_incoming",
+        "_window",
+        "credit",
+        "deadline",
+        "done",
+        "half_closed",
+        "held",
+        "id",
+        "name",
+        "out",
+        "out_size",
+        "reader",
+        "receiver",
+        "trailers",
+    )
+
+    def __init__(self, connection: Connection, stream_id: int, name: str, reader: MessageReader) -> None:
+        self._connection = connection
+        self.id = stream_id
+        self.name = name
+        self.reader = reader
+        self.receiver: Receiver | None = None
+        self.deadline: TimerHandle | None = None
+        self.credit = INITIAL_WINDOW  # what the peer may still send
+        self.held = 0  # bytes of whole messages that are not released
+        self._window = INITIAL_WINDOW
+        self._incoming: list[Buffer] = []
+        self.half_closed = False
+        self._end_told = False
+        self.out: deque[Buffer] = deque()
+        self.out_size = 0
+        self.trailers: Headers | None = None
+        self._drain_wanted = False
+        self.done = False
+
+    # -- transport.Stream
+
+    @property
+    def congested(self) -> bool:
+        return self.out_size > OUTPUT_LIMIT
+
+    def send(self, messages: Sequence[Buffer]) -> None:
+        if self.done or self.trailers is not None or not messages:
+            return
+        parts: list[Buffer] = []
+        for message in messages:
+            parts += (prefix(message), message)
+        size = count_bytes(messages) + PREFIX_SIZE * len(messages)
+        if size < _COALESCE * len(messages):
+            self.out.append(b"".join(parts))
+        else:
+            self.out.extend(parts)
+        self.out_size += size
+        if self.congested:
+            self._drain_wanted = True
+        self._connection.output_ready(self)
+
+    def finish(self, status: Status) -> None:
+        if self.done or self.trailers is not None:
+            return
+        self.trailers = trailers(status)
+        self._incoming.clear()
+        if self.deadline is not None:
+            self.deadline.cancel()
+        self._connection.output_ready(self)
+
+    def release(self, size: int) -> None:
+        self.held -= size
+        self._window = STREAM_WINDOW
+        self.replenish()
+
+    # -- for the connection
+
+    def arrived(self, data: memoryview) -> None:
+        """Take the payload of a DATA frame. Raises: ProtocolError."""
+        before = len(self._incoming)
+        self.reader.feed(data, self._incoming)
+        self.held += sum(map(len, self._incoming[before:]))
+
+    def replenish(self) -> None:
+        """Let the peer send as much as the window has room for, once that is worth a frame."""
+        if self.half_closed or self.done or self.trailers is not None:
+            return
+        room = self._window - self.held - self.credit
+        if room >= self._window // 4:
+            self.credit += room
+            self._connection.grant(self, room)
+
+    def deliver(self) -> None:
+        """Hand over what has arrived."""
+        if self.receiver is None or self.done or self.trailers is not None or self.congested:
+            return
+        try:
+            if self._incoming:
+                batch, self._incoming = self._incoming, []
+                self.receiver.received(batch)
+            if self.half_closed and not self._end_told:
+                self._end_told = True
+                if self.reader.incomplete:
+                    raise ProtocolError("the stream ended inside of a message")
+                self.receiver.half_closed()
+        except ProtocolError as error:
+            self.fail(error)
+
+    def fail(self, error: ProtocolError) -> None:
+        """End the stream because of what the peer did."""
+        logger.warning("%s: stream ended with %s", self.name, ended(error.status))
+        self.finish(error.status)
+        if self.receiver is not None:
+            self.receiver.cancelled()
+
+    def written(self, size: int) -> None:
+        """``size`` bytes of output have gone to the socket."""
+        self.out_size -= size
+        if self._drain_wanted and self.out_size <= OUTPUT_LIMIT // 2:
+            self._drain_wanted = False
+            if self.receiver is not None and not self.done:
+                self.receiver.drained()
+                self.deliver()
+
+    def lost(self) -> None:
+        """The peer is gone or has reset the stream."""
+        if self.done:
+            return
+        self.close()
+        if self.receiver is not None and self.trailers is None:
+            self.receiver.cancelled()
+
+    def close(self) -> None:
+        """Stop here; nothing is read or written any more."""
+        self.done = True
+        self.out.clear()
+        self.out_size = 0
+        self._incoming.clear()
+        if self.deadline is not None:
+            self.deadline.cancel()
+        self._connection.forget(self)
