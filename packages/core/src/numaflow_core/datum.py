@@ -20,6 +20,8 @@ class BaseDatum:
     __slots__ = ("_id", "_request", "_system_metadata", "_user_metadata")
 
     _request_type: ClassVar[Any]
+    _user_metadata: UserMetadata  # made when it is first looked at
+    _system_metadata: SystemMetadata
 
     def __init__(
         self,
@@ -60,8 +62,6 @@ class BaseDatum:
                     groups[group].key_value.update(given[group])
         self._request: Any = request
         self._id = id
-        self._user_metadata: UserMetadata | None = None
-        self._system_metadata: SystemMetadata | None = None
 
     @classmethod
     def _view(cls: type[_D], request: Any, id: str) -> _D:
@@ -69,8 +69,6 @@ class BaseDatum:
         self = cls.__new__(cls)
         self._request = request
         self._id = id
-        self._user_metadata = None
-        self._system_metadata = None
         return self
 
     @property
@@ -123,16 +121,20 @@ class BaseDatum:
     @property
     def user_metadata(self) -> UserMetadata:
         """The user's metadata, a copy of this datum's own. Give it to a ``Message`` to pass it on."""
-        if self._user_metadata is None:
+        try:
+            return self._user_metadata
+        except AttributeError:
             self._user_metadata = UserMetadata(groups_from_wire(self._request.metadata.user_metadata))
-        return self._user_metadata
+            return self._user_metadata
 
     @property
     def system_metadata(self) -> SystemMetadata:
         """The platform's metadata; read-only."""
-        if self._system_metadata is None:
+        try:
+            return self._system_metadata
+        except AttributeError:
             self._system_metadata = SystemMetadata(groups_from_wire(self._request.metadata.sys_metadata))
-        return self._system_metadata
+            return self._system_metadata
 
     @property
     def previous_vertex(self) -> str:

@@ -37,7 +37,9 @@ def encode(request_id: str, result: object) -> bytes:
     response = MapResponse(id=request_id)
     add = response.results.add
     for message in _messages(result):
-        target = add(value=message._value, keys=message._keys, tags=message._tags)
+        target = add(value=message._value, keys=message._keys)
+        if message._tags:
+            target.tags.extend(message._tags)
         if message._user_metadata is not None:
             _fill_metadata(target, message._user_metadata)
         if message._nack_options is not None:

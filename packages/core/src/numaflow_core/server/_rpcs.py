@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -67,13 +66,12 @@ class CallsRpc:
         self._half_closed = False
         self._refusing = False
         self.gone = False
-        self._replies: deque[bytes] = deque()
+        self.ready = True
+        # Only ever appended to by handlers and cut at the front by the transport's thread, each in one step that the
+        # interpreter does not interrupt; it is never exchanged for another list.
+        self._replies: list[bytes] = []
         self._flush_due = False
         self._postponed: list[Buffer] = []
-
-    @property
-    def congested(self) -> bool:
-        return self._stream.congested
 
     # -- transport.Receiver
 
@@ -99,6 +97,7 @@ class CallsRpc:
         self._leave()
 
     def drained(self) -> None:
+        self.ready = not self.gone
         calls, self._postponed = self._postponed, []
         if calls:
             self._strategy.submit(self, calls)
@@ -147,17 +146,17 @@ class CallsRpc:
         self.unanswered -= len(replies)
         self._unanswered_bytes -= size
         self._stream.send(replies)
+        if self._stream.congested:
+            self.ready = False
         self._stream.release(size)
         self._settle()
 
     def _flush(self) -> None:
         self._flush_due = False  # before the queue is emptied: a reply after this schedules anew
-        replies, take = [], self._replies.popleft
-        try:
-            while True:
-                replies.append(take())
-        except IndexError:
-            pass
+        queue = self._replies
+        count = len(queue)
+        replies = queue[:count]
+        del queue[:count]
         self.reply_all(replies)
 
     def _settle(self) -> None:
@@ -172,6 +171,7 @@ class CallsRpc:
     def _leave(self) -> None:
         if not self.gone:
             self.gone = True
+            self.ready = False
             self.unanswered = 0
             self._postponed.clear()
             self._strategy.left(self)
@@ -180,10 +180,10 @@ class CallsRpc:
     def _postpone(self, message: Buffer) -> None:
         if self.gone:
             return
-        if self._stream.congested:
-            self._postponed.append(message)
-        else:
+        if self.ready:
             self._strategy.submit(self, [message])
+        else:
+            self._postponed.append(message)
 
     def _break(self, error: ProtocolError) -> None:
         if not self.gone:

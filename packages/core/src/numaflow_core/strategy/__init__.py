@@ -16,13 +16,9 @@ from ..validate import Buffer
 class Caller(Protocol):
     """The stream that a call came from. Its methods may be called on any thread."""
 
-    @property
-    def gone(self) -> bool:
-        """The stream is over; its calls need no answer."""
-
-    @property
-    def congested(self) -> bool:
-        """The peer does not read its replies; do not start more of its calls."""
+    ready: bool
+    """Whether the stream takes replies now. If not, it is over, or its peer does not read: do not start its calls,
+    give them back with ``postpone``."""
 
     def reply(self, message: bytes) -> None:
         """The one reply to a call."""
@@ -31,7 +27,7 @@ class Caller(Protocol):
         """A reply each to several calls. On the transport's thread only."""
 
     def postpone(self, message: Buffer) -> None:
-        """Give a call back, to be submitted anew when the stream is no longer congested."""
+        """Give a call back that was not started: it is submitted anew when the stream is ready, or forgotten."""
 
     def broken(self, error: ProtocolError) -> None:
         """The call could not be understood; the stream ends."""

@@ -225,9 +225,7 @@ class ProcessStrategy:
         size = link.unanswered_bytes
         while queue and given < count and size < _QUEUE_BYTES:
             caller, call = queue.popleft()
-            if caller.gone:
-                continue
-            if caller.congested:
+            if not caller.ready:
                 caller.postpone(call)
                 continue
             if caller is not owner:

@@ -50,7 +50,7 @@ class TaskStrategy:
             self._loop.call_soon_threadsafe(self._relay)
 
     def left(self, caller: Caller) -> None:
-        """Workers look at ``caller.gone``."""
+        """Workers look at ``caller.ready``."""
 
     async def close(self) -> None:
         self._closed = True
@@ -82,9 +82,7 @@ class TaskStrategy:
                 if queue and not self._relay_due:
                     self._relay_due = True
                     self._loop.call_soon(self._relay)
-                if caller.gone:
-                    continue
-                if caller.congested:
+                if not caller.ready:
                     caller.postpone(call)
                     continue
                 try:

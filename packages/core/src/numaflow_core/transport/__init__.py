@@ -14,6 +14,9 @@ from ..validate import Buffer
 STREAM_WINDOW = 16 * 1024 * 1024
 """Bytes of a stream's messages that a server holds unanswered; beyond it the peer has to wait."""
 
+INITIAL_WINDOW = 1 << 20
+"""A stream's receive window before its first message was answered: what a flood of streams can make us hold each."""
+
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """Bytes of replies that a stream holds for a peer that does not read, before the stream stops taking messages."""
 

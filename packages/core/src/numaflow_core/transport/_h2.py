@@ -27,8 +27,8 @@ from h2.exceptions import ProtocolError as H2ProtocolError
 from h2.settings import SettingCodes
 
 from ..status import ProtocolError, Status, StatusCode
-from . import Accept
-from ._h2_stream import INITIAL_WINDOW, H2Stream
+from . import INITIAL_WINDOW, Accept
+from ._h2_stream import H2Stream
 from ._headers import RESPONSE, Headers, check_request, parse_timeout, trailers
 from ._messages import MessageReader
 

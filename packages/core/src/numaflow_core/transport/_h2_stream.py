@@ -8,14 +8,11 @@ from typing import Protocol
 
 from ..status import ProtocolError, Status
 from ..validate import Buffer
-from . import OUTPUT_LIMIT, STREAM_WINDOW, Receiver, count_bytes
+from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Receiver, count_bytes
 from ._headers import Headers, ended, trailers
-from ._messages import PREFIX_SIZE, MessageReader, prefix
+from ._messages import MessageReader, frame_messages
 
 logger = logging.getLogger(__name__)
-
-INITIAL_WINDOW = 1 << 20
-"""A stream's receive window before its first message was answered: what a flood of streams can make us hold each."""
 
 _COALESCE = 8192
 """Messages of this size and more on average are written from where they are; smaller ones are joined first."""
@@ -85,14 +82,12 @@ class H2Stream:
     def send(self, messages: Sequence[Buffer]) -> None:
         if self.done or self.trailers is not None or not messages:
             return
-        parts: list[Buffer] = []
-        for message in messages:
-            parts += (prefix(message), message)
-        size = count_bytes(messages) + PREFIX_SIZE * len(messages)
+        pieces = frame_messages(messages)
+        size = count_bytes(pieces)
         if size < _COALESCE * len(messages):
-            self.out.append(b"".join(parts))
+            self.out.append(b"".join(pieces))
         else:
-            self.out.extend(parts)
+            self.out.extend(pieces)
         self.out_size += size
         if self.congested:
             self._drain_wanted = True

@@ -1,6 +1,7 @@
 """gRPC's length-prefixed messages, cut out of the bytes of a stream. No IO."""
 
 import zlib
+from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
@@ -18,9 +19,13 @@ DECOMPRESSORS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """grpc-encoding to zlib's ``wbits``."""
 
 
-def prefix(message: Buffer) -> bytes:
-    """The five bytes before an uncompressed message."""
-    return _PREFIX.pack(0, len(message))
+def frame_messages(messages: Sequence[Buffer]) -> list[Buffer]:
+    """Messages with their prefixes, uncompressed, as pieces of a stream."""
+    pack = _PREFIX.pack
+    pieces: list[Buffer] = [b""] * (2 * len(messages))
+    pieces[0::2] = [pack(0, len(message)) for message in messages]
+    pieces[1::2] = messages
+    return pieces
 
 
 class MessageReader:
@@ -68,13 +73,14 @@ class MessageReader:
         chunk = self._head + data
         self._head = b""
         position, end = 0, len(chunk)
-        unpack, limit = _PREFIX.unpack_from, self._limit
+        unpack, append = _PREFIX.unpack_from, messages.append
+        limit = min(end, self._limit)  # a whole message in this chunk is no longer than the chunk
         while end - position >= PREFIX_SIZE:
             flag, size = unpack(chunk, position)
             position += PREFIX_SIZE
             stop = position + size
-            if flag == 0 and stop <= end and size <= limit:
-                messages.append(chunk[position:stop])
+            if stop <= end and not flag and size <= limit:
+                append(chunk[position:stop])
                 position = stop
             else:
                 position = self._start(flag, size, chunk, position, messages)
