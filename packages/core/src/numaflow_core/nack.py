@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-
-class _NackOptionsProto(Protocol):
-    reason: str
-    max_deliveries: int
-    delay: int
+if TYPE_CHECKING:
+    from ._proto.nack_options_pb2 import NackOptions as WireNackOptions
 
 
 @dataclass(frozen=True)
@@ -42,3 +39,14 @@ class NackOptions:
     def delay_ms(self) -> int | None:
         """``delay`` in milliseconds, as on the wire."""
         return None if self.delay is None else self.delay // timedelta(milliseconds=1)
+
+    def write(self, wire: "WireNackOptions") -> None:
+        """Set what is given in the protobuf message, and its presence even if nothing is."""
+        wire.SetInParent()
+        if self.reason is not None:
+            wire.reason = self.reason
+        if self.max_deliveries is not None:
+            wire.max_deliveries = self.max_deliveries
+        if self.delay_ms is not None:
+            wire.delay = self.delay_ms
+        wire.nack_map.update(self.nack_map or {})

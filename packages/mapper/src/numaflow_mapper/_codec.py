@@ -1,16 +1,15 @@
 """Map requests and responses, between the wire and the user's types."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from numaflow_core.flow import Handshake
-from numaflow_core.metadata import UserMetadata
-from numaflow_core.nack import NackOptions
 from numaflow_core.status import ProtocolError, StatusCode
 from numaflow_core.strategy import Codec
 from numaflow_core.validate import Buffer
+from numaflow_core.wire import SIZES, tag
 
 from ._datatypes import Datum, Message, Messages
 from ._proto.map_pb2 import MapRequest, MapResponse
@@ -18,33 +17,41 @@ from ._proto.map_pb2 import MapRequest, MapResponse
 _parse = MapRequest.FromString
 _view = Datum._view
 
+_RESULTS: Final = tag(MapResponse.RESULTS_FIELD_NUMBER)
+_ID: Final = tag(MapResponse.ID_FIELD_NUMBER)
+_KEYS: Final = tag(MapResponse.Result.KEYS_FIELD_NUMBER)
+_VALUE: Final = tag(MapResponse.Result.VALUE_FIELD_NUMBER)
 
-def decode(message: Buffer) -> tuple[str, tuple[list[str], Datum]]:
-    """A request to (its id, the handler's arguments)."""
+
+def call(handler: Callable[[list[str], Datum], Any], message: Buffer) -> tuple[str, Any]:
+    """Call the handler with a request; return the request's id and what the handler returned."""
     try:
         request = _parse(message)  # type: ignore[arg-type]  # a bytearray will do
     except DecodeError as error:
         raise ProtocolError(f"cannot parse a MapRequest: {error}", StatusCode.INTERNAL) from None
-    body = request.request
     request_id = request.id
     if not request_id and not request.HasField("request"):
         raise ProtocolError("MapFn: expected a message with a request")
-    return request_id, (list(body.keys), _view(body, request_id))
+    body = request.request
+    return request_id, handler(body.keys[:], _view(body, request_id))
 
 
 def encode(request_id: str, result: object) -> bytes:
     """A handler's result to the response."""
-    response = MapResponse(id=request_id)
-    add = response.results.add
+    sizes = SIZES
+    response = b""
     for message in _messages(result):
-        target = add(value=message._value, keys=message._keys)
-        if message._tags:
-            target.tags.extend(message._tags)
-        if message._user_metadata is not None:
-            _fill_metadata(target, message._user_metadata)
-        if message._nack_options is not None:
-            _fill_nack_options(target, message._nack_options)
-    return response.SerializeToString()
+        body = b""
+        for key in message._keys:
+            data = key.encode()
+            body += b"%b%b%b" % (_KEYS, sizes[len(data)], data)
+        value = message._value
+        body = b"%b%b%b%b" % (body, _VALUE, sizes[len(value)], value)
+        if message._tags or message._user_metadata is not None or message._nack_options is not None:
+            body += _rare_fields(message).SerializeToString()
+        response += b"%b%b%b" % (_RESULTS, sizes[len(body)], body)
+    data = request_id.encode()
+    return b"%b%b%b%b" % (response, _ID, sizes[len(data)], data)
 
 
 def _messages(result: Any) -> Iterable[Message]:
@@ -67,21 +74,16 @@ def _messages(result: Any) -> Iterable[Message]:
     return messages
 
 
-def _fill_metadata(target: MapResponse.Result, metadata: UserMetadata) -> None:
-    for group in metadata:
-        target.metadata.user_metadata[group].key_value.update(metadata[group])
-
-
-def _fill_nack_options(target: MapResponse.Result, options: NackOptions) -> None:
-    wire = target.nack_options
-    wire.SetInParent()
-    if options.reason is not None:
-        wire.reason = options.reason
-    if options.max_deliveries is not None:
-        wire.max_deliveries = options.max_deliveries
-    if options.delay_ms is not None:
-        wire.delay = options.delay_ms
-    wire.nack_map.update(options.nack_map or {})
+def _rare_fields(message: Message) -> MapResponse.Result:
+    """What is left of a result after its keys and its value."""
+    target = MapResponse.Result(tags=message._tags)
+    metadata, options = message._user_metadata, message._nack_options
+    if metadata is not None:
+        for group in metadata:
+            target.metadata.user_metadata[group].key_value.update(metadata[group])
+    if options is not None:
+        options.write(target.nack_options)
+    return target
 
 
 def _is_handshake(message: Buffer) -> bool:
@@ -97,5 +99,5 @@ def _handshake_reply() -> bytes:
     return response.SerializeToString()
 
 
-CODEC: Final = Codec(decode, encode)
+CODEC: Final = Codec(call, encode)
 HANDSHAKE: Final = Handshake(_is_handshake, _handshake_reply())

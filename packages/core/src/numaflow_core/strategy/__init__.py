@@ -37,8 +37,9 @@ class Caller(Protocol):
 class Codec:
     """A kind's translation between one message and one call of the handler."""
 
-    decode: Callable[[Buffer], tuple[Any, tuple[Any, ...]]]
-    """Message to (token, the handler's arguments). Raises ``ProtocolError``."""
+    call: Callable[[Callable[..., Any], Buffer], tuple[Any, Any]]
+    """Decode a message and call the handler with it; return a token, and what the handler returned: its result, or an
+    awaitable of it. Raises ``ProtocolError`` for a message that makes no sense, and what the handler raises."""
 
     encode: Callable[[Any, Any], bytes]
     """(token, the handler's result) to the reply. Raises ``TypeError`` for a result that makes no sense."""

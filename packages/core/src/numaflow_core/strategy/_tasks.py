@@ -74,7 +74,7 @@ class TaskStrategy:
             worker.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
-        queue, handler, decode, encode = self._queue, self._handler, self._codec.decode, self._codec.encode
+        queue, handler, begin, encode = self._queue, self._handler, self._codec.call, self._codec.encode
         while not self._closed:
             slice_ends = monotonic() + _SLICE
             while queue:
@@ -86,8 +86,8 @@ class TaskStrategy:
                     caller.postpone(call)
                     continue
                 try:
-                    token, arguments = decode(call)
-                    reply = encode(token, await handler(*arguments))
+                    token, result = begin(handler, call)
+                    reply = encode(token, await result)
                 except ProtocolError as error:
                     caller.broken(error)
                 except asyncio.CancelledError as error:

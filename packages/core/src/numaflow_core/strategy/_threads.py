@@ -56,7 +56,7 @@ class ThreadStrategy:
 
     def _run(self, caller: Caller, calls: deque[Buffer]) -> bool:
         """Work on a batch until nothing is left of it; return whether the server goes on."""
-        handler, decode, encode = self._handler, self._codec.decode, self._codec.encode
+        handler, begin, encode = self._handler, self._codec.call, self._codec.encode
         take, reply = calls.popleft, caller.reply
         while calls:
             try:
@@ -67,8 +67,8 @@ class ThreadStrategy:
                 caller.postpone(call)
                 continue
             try:
-                token, arguments = decode(call)
-                response = encode(token, handler(*arguments))
+                token, result = begin(handler, call)
+                response = encode(token, result)
             except ProtocolError as error:
                 caller.broken(error)
             except BaseException as error:  # the process ends

@@ -25,6 +25,7 @@ from ._headers import ended
 
 logger = logging.getLogger(__name__)
 
+_GRPC_LOGGER: Final = logging.getLogger("grpc._cython.cygrpc")
 _CLOSING: Final = Status(StatusCode.UNAVAILABLE, "the server is shutting down")
 
 
@@ -205,6 +206,7 @@ class GrpcioTransport:
             server.add_insecure_port(f"unix:{quote(path)}")
         except RuntimeError as error:
             raise _bind_error(path) from error
+        _GRPC_LOGGER.addFilter(_worth_logging)
         self._server = server
         await server.start()
 
@@ -263,6 +265,12 @@ class GrpcioTransport:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _worth_logging(record: logging.LogRecord) -> bool:
+    """Whether a line of grpc's is. It reports a peer that goes away while its status is sent as an error."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, grpc.aio.InternalError)
 
 
 def _bind_error(path: str) -> OSError:
