@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from .buffers import Buffer
 from .status import ProtocolError
-from .validate import Buffer
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class UnaryFlow:
         self._handshake: Handshake | None = handshake
 
     def receive(self, messages: list[Buffer]) -> tuple[list[Buffer], list[bytes]]:
+        """The handshake is answered at once; raises ``ProtocolError`` where it is missing."""
         handshake = self._handshake
         if handshake is None:
             return messages, []
@@ -55,4 +56,5 @@ class PipedFlow:
     __slots__ = ()
 
     def receive(self, messages: list[Buffer]) -> tuple[list[Buffer], list[bytes]]:
+        """All of them are calls."""
         return messages, []

@@ -14,7 +14,8 @@ class KeyValueGroup(Protocol):
     """A group as the wire carries it."""
 
     @property
-    def key_value(self) -> Mapping[str, bytes]: ...
+    def key_value(self) -> Mapping[str, bytes]:
+        """The group's content."""
 
 
 class _Groups:

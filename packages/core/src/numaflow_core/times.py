@@ -22,10 +22,12 @@ class TimestampLike(Protocol):
     """The two fields of ``google.protobuf.Timestamp``."""
 
     @property
-    def seconds(self) -> int: ...
+    def seconds(self) -> int:
+        """Since the epoch; negative before it."""
 
     @property
-    def nanos(self) -> int: ...
+    def nanos(self) -> int:
+        """On top of ``seconds``, never negative."""
 
 
 def timestamp_to_ns(timestamp: TimestampLike) -> int:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-Buffer = bytes | bytearray | memoryview
-
 
 def check_bytes(value: object, field: str) -> bytes:
     """``value`` as bytes; ``None`` is empty.

@@ -5,10 +5,10 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from numaflow_core.buffers import LARGE, Buffer, Outgoing, Pieces
 from numaflow_core.flow import Handshake
 from numaflow_core.status import ProtocolError, StatusCode
 from numaflow_core.strategy import Codec
-from numaflow_core.validate import Buffer
 from numaflow_core.wire import SIZES, tag
 
 from ._datatypes import Datum, Message, Messages
@@ -36,22 +36,29 @@ def call(handler: Callable[[list[str], Datum], Any], message: Buffer) -> tuple[s
     return request_id, handler(body.keys[:], _view(body, request_id))
 
 
-def encode(request_id: str, result: object) -> bytes:
+def encode(request_id: str, result: object) -> Outgoing:
     """A handler's result to the response."""
     sizes = SIZES
-    response = b""
+    data = request_id.encode()
+    response = b"%b%b%b" % (_ID, sizes[len(data)], data)
+    pieces: list[Buffer] = []
     for message in _messages(result):
-        body = b""
+        head = b""
         for key in message._keys:
             data = key.encode()
-            body += b"%b%b%b" % (_KEYS, sizes[len(data)], data)
-        value = message._value
-        body = b"%b%b%b%b" % (body, _VALUE, sizes[len(value)], value)
+            head += b"%b%b%b" % (_KEYS, sizes[len(data)], data)
         if message._tags or message._user_metadata is not None or message._nack_options is not None:
-            body += _rare_fields(message).SerializeToString()
-        response += b"%b%b%b" % (_RESULTS, sizes[len(body)], body)
-    data = request_id.encode()
-    return b"%b%b%b%b" % (response, _ID, sizes[len(data)], data)
+            head += _rare_fields(message).SerializeToString()
+        value = message._value
+        size = len(value)
+        if size < LARGE:
+            body = b"%b%b%b%b" % (head, _VALUE, sizes[size], value)
+            response += b"%b%b%b" % (_RESULTS, sizes[len(body)], body)
+        else:
+            head += _VALUE + sizes[size]
+            pieces += (b"%b%b%b%b" % (response, _RESULTS, sizes[len(head) + size], head), value)
+            response = b""
+    return Pieces(*pieces, response) if pieces else response
 
 
 def _messages(result: Any) -> Iterable[Message]:

@@ -15,6 +15,7 @@ import aiorun
 from ..errors import HandlerError, ServerError
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
+from ._memory import keep_freed_memory
 from ._runtime import Runtime, exit_now
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ def run_in_foreground(new_runtime: NewRuntime, shutdown_callback: ShutdownCallba
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start() handles signals and must be called on the main thread; elsewhere use serving()")
+    keep_freed_memory()
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     loop = new_event_loop()

@@ -41,7 +41,8 @@ class HandlerRule:
         )
         if not callable(target):
             raise TypeError(
-                f"{server} takes a function, or an object with a handler method, got {type(handler).__name__}: {handler!r:.80}"
+                f"{server} takes a function, or an object with a handler method, "
+                f"got {type(handler).__name__}: {handler!r:.80}"
             )
         name = getattr(target, "__qualname__", repr(target))
         if _is_async_generator(target):
@@ -77,7 +78,8 @@ def _is_async_generator(handler: Callable[..., object]) -> bool:
 def _definitions(handler: Callable[..., object]) -> list[Any]:
     """The handler, what it wraps, and what calling it as an object runs."""
     found: list[Any] = []
-    for target in (handler, inspect.unwrap(handler)):
+    for candidate in (handler, inspect.unwrap(handler)):
+        target = candidate
         while isinstance(target, functools.partial):
             target = target.func
         found.append(target)

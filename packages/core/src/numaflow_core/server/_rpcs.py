@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from .._proto.ready_pb2 import ReadyResponse
+from ..buffers import Buffer, Outgoing
 from ..flow import Flow
 from ..status import OK, ProtocolError, Status
 from ..strategy import OnFailure, Strategy
 from ..transport import Stream, count_bytes
-from ..validate import Buffer
 
 logger = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class CallsRpc:
         self.ready = True
         # Only ever appended to by handlers and cut at the front by the transport's thread, each in one step that the
         # interpreter does not interrupt; it is never exchanged for another list.
-        self._replies: list[bytes] = []
+        self._replies: list[Outgoing] = []
         self._flush_due = False
         self._postponed: list[Buffer] = []
 
@@ -104,7 +104,7 @@ class CallsRpc:
 
     # -- strategy.Caller
 
-    def reply(self, message: bytes) -> None:
+    def reply(self, message: Outgoing) -> None:
         self._replies.append(message)
         if not self._flush_due:
             self._flush_due = True
@@ -129,7 +129,7 @@ class CallsRpc:
             self._stream.finish(status)
             self._leave()
 
-    def reply_all(self, replies: list[bytes]) -> None:
+    def reply_all(self, replies: Sequence[Outgoing]) -> None:
         if self.gone or not replies:
             return
         largest = max(map(len, replies))

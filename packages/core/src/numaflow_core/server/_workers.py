@@ -2,7 +2,6 @@
 
 import asyncio
 import ctypes
-import gc
 import json
 import logging
 import os
@@ -15,6 +14,7 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Final, NoReturn
 
+from ..buffers import Buffer, Outgoing
 from ..errors import ServerError, StartError
 from ..flow import PipedFlow
 from ..kind import Kind
@@ -23,9 +23,9 @@ from ..strategy import Strategy
 from ..strategy._pipe import FrameType as Pipe
 from ..strategy._pipe import PipeProtocol, encode_frame
 from ..strategy._processes import Worker
-from ..validate import Buffer
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
+from ._memory import keep_freed_memory
 from ._options import Options
 from ._report import describe
 from ._rpcs import CallsRpc
@@ -95,7 +95,7 @@ def _work(
         for name in _SIGNALS:
             signal.signal(name, _leave_it_to_the_parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        gc.freeze()
+        keep_freed_memory()
         asyncio.set_event_loop(None)
         status = _run(number, pipe, kind, options, new_strategy)
     except BaseException:
@@ -117,6 +117,10 @@ def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_str
         return 1
     loop.run_until_complete(call_shutdown(options.on_shutdown))
     return 0
+
+
+def _nothing_to_watch(rpc: CallsRpc) -> None:
+    """The parent watches the progress of its streams."""
 
 
 def _leave_it_to_the_parent(number: int, frame: FrameType | None) -> None:
@@ -210,7 +214,7 @@ class _ParentLink(PipeProtocol):
                     self._strategy,
                     self._loop,
                     self._runtime.options.max_message_size,
-                    lambda rpc: None,
+                    _nothing_to_watch,
                     self._runtime.fail,
                 )
             rpc.received(messages)
@@ -235,7 +239,7 @@ class _PipedStream:
         self._link = link
         self._number = number
 
-    def send(self, messages: Sequence[Buffer]) -> None:
+    def send(self, messages: Sequence[Outgoing]) -> None:
         self._link.send(Pipe.REPLIES, self._number, messages)
 
     def finish(self, status: Status) -> None:

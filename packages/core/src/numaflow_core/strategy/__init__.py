@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ..buffers import Buffer, Outgoing
 from ..status import ProtocolError
-from ..validate import Buffer
 
 
 class Caller(Protocol):
@@ -20,10 +20,10 @@ class Caller(Protocol):
     """Whether the stream takes replies now. If not, it is over, or its peer does not read: do not start its calls,
     give them back with ``postpone``."""
 
-    def reply(self, message: bytes) -> None:
+    def reply(self, message: Outgoing) -> None:
         """The one reply to a call."""
 
-    def reply_all(self, messages: list[bytes]) -> None:
+    def reply_all(self, messages: list[Buffer]) -> None:
         """A reply each to several calls. On the transport's thread only."""
 
     def postpone(self, message: Buffer) -> None:
@@ -41,7 +41,7 @@ class Codec:
     """Decode a message and call the handler with it; return a token, and what the handler returned: its result, or an
     awaitable of it. Raises ``ProtocolError`` for a message that makes no sense, and what the handler raises."""
 
-    encode: Callable[[Any, Any], bytes]
+    encode: Callable[[Any, Any], Outgoing]
     """(token, the handler's result) to the reply. Raises ``TypeError`` for a result that makes no sense."""
 
 

@@ -10,11 +10,10 @@ from enum import IntEnum
 from struct import Struct, pack, unpack_from
 from typing import Final, cast
 
-from ..validate import Buffer
+from ..buffers import Buffer, Outgoing, coalesce
 
 _HEADER: Final = Struct("<QIIB")
 _ROOM: Final = 256 * 1024
-_COALESCE: Final = 8192
 
 
 class FrameType(IntEnum):
@@ -30,15 +29,13 @@ class FrameType(IntEnum):
     STOP = 8  # to worker: end
 
 
-def encode_frame(kind: FrameType, stream: int = 0, messages: Sequence[Buffer] = ()) -> list[Buffer]:
+def encode_frame(kind: FrameType, stream: int = 0, messages: Sequence[Outgoing] = ()) -> list[Buffer]:
     """A frame as buffers to be written one after the other."""
     count = len(messages)
     sizes = list(map(len, messages))
     body = sum(sizes)
     head = _HEADER.pack(4 * count + body, stream, count, kind) + pack(f"<{count}I", *sizes)
-    if body < _COALESCE * count:
-        return [head + b"".join(messages)]
-    return [head, *messages]
+    return coalesce([head, *messages], len(head) + body)
 
 
 class PipeProtocol(asyncio.BufferedProtocol):
@@ -59,7 +56,7 @@ class PipeProtocol(asyncio.BufferedProtocol):
         """The other end is gone."""
         raise NotImplementedError
 
-    def send(self, kind: FrameType, stream: int = 0, messages: Sequence[Buffer] = ()) -> None:
+    def send(self, kind: FrameType, stream: int = 0, messages: Sequence[Outgoing] = ()) -> None:
         """Queue a frame; what may be queued is bounded by who calls this."""
         if self._pipe is not None and not self._pipe.is_closing():
             self._pipe.writelines(encode_frame(kind, stream, messages))

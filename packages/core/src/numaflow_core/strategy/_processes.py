@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Final
 
+from ..buffers import Buffer
 from ..errors import StartError
 from ..status import ProtocolError, StatusCode
-from ..validate import Buffer
 from . import Caller
 from ._pipe import FrameType, PipeProtocol
 
@@ -189,7 +189,7 @@ class ProcessStrategy:
     def replied(self, stream: int, replies: list[Buffer]) -> None:
         caller = self._callers.get(stream)
         if caller is not None:
-            caller.reply_all(replies)  # type: ignore[arg-type]  # a link makes bytes
+            caller.reply_all(replies)
         self._dispatch()
 
     def broken(self, stream: int, error: ProtocolError) -> None:

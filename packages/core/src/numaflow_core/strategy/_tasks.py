@@ -4,8 +4,8 @@ import asyncio
 from collections import deque
 from time import monotonic
 
+from ..buffers import Buffer
 from ..status import ProtocolError
-from ..validate import Buffer
 from . import AsyncHandler, Caller, Codec, OnFailure
 
 _SLICE = 0.005

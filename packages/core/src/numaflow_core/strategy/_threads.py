@@ -4,8 +4,8 @@ import threading
 from collections import deque
 from queue import SimpleQueue
 
+from ..buffers import Buffer
 from ..status import ProtocolError
-from ..validate import Buffer
 from . import Caller, Codec, OnFailure, SyncHandler
 
 

@@ -8,8 +8,8 @@ protocols.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from ..buffers import Buffer, Outgoing
 from ..status import Status
-from ..validate import Buffer
 
 STREAM_WINDOW = 16 * 1024 * 1024
 """Bytes of a stream's messages that a server holds unanswered; beyond it the peer has to wait."""
@@ -24,7 +24,7 @@ OUTPUT_LIMIT = 4 * 1024 * 1024
 class Stream(Protocol):
     """One RPC: what the server may do with it."""
 
-    def send(self, messages: Sequence[Buffer]) -> None:
+    def send(self, messages: Sequence[Outgoing]) -> None:
         """Queue messages for the peer, in order, in one write where possible."""
 
     def finish(self, status: Status) -> None:
@@ -72,6 +72,6 @@ class Transport(Protocol):
         ``patience`` seconds is cut off."""
 
 
-def count_bytes(messages: Sequence[Buffer]) -> int:
+def count_bytes(messages: Sequence[Outgoing]) -> int:
     """Total size of a batch."""
     return sum(map(len, messages))

@@ -18,8 +18,8 @@ from urllib.parse import quote
 import grpc
 import grpc.aio
 
+from ..buffers import Outgoing
 from ..status import ProtocolError, Status, StatusCode
-from ..validate import Buffer
 from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Accept, Receiver, count_bytes
 from ._headers import ended
 
@@ -66,7 +66,7 @@ class GrpcioStream:
         self._held = 0  # bytes of messages that are not released
         self._window = INITIAL_WINDOW
         self._readable = asyncio.Event()  # there may be room for another message
-        self._out: deque[Buffer] = deque()
+        self._out: deque[Outgoing] = deque()
         self._out_size = 0
         self._writable = asyncio.Event()  # there is output, or a status
         self._drain_wanted = False
@@ -79,7 +79,7 @@ class GrpcioStream:
     def congested(self) -> bool:
         return self._out_size > OUTPUT_LIMIT
 
-    def send(self, messages: Sequence[Buffer]) -> None:
+    def send(self, messages: Sequence[Outgoing]) -> None:
         if self._over:
             return
         self._out.extend(messages)
@@ -161,19 +161,23 @@ class GrpcioStream:
         self._readable.set()
 
     async def _next(self, context: _Context) -> bytes | None:
-        """The next message once there is room for it; None when there is none, or the RPC is over."""
-        while (self._held > self._window or self.congested) and not self._over:
-            self._readable.clear()
-            await self._readable.wait()
+        """The next message, once there is room for it; None when there is none, or the RPC is over.
+
+        One message is read ahead, because that is the only way to see the end of input, which needs no room.
+        """
         if self._over:  # grpc may have freed the call: it must not be touched any more
             return None
-        message = await context.read()
-        if not isinstance(message, bytes) and not self._over:
+        read = await context.read()
+        message = read if isinstance(read, bytes) else None
+        if message is None and not self._over:
             # A lost peer looks like the end of input at first; grpc hears of the loss a moment later. When another
             # read comes back it has, and the sleep lets the task that it cancels tell us.
             await context.read()
             await asyncio.sleep(0)
-        return message if isinstance(message, bytes) and not self._over else None
+        while not self._over and (self.congested or (self._held > self._window and message is not None)):
+            self._readable.clear()
+            await self._readable.wait()
+        return None if self._over else message
 
     @property
     def _over(self) -> bool:

@@ -6,16 +6,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from ..buffers import Buffer, Outgoing, coalesce
 from ..status import ProtocolError, Status
-from ..validate import Buffer
 from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Receiver, count_bytes
 from ._headers import Headers, ended, trailers
 from ._messages import MessageReader, frame_messages
 
 logger = logging.getLogger(__name__)
-
-_COALESCE = 8192
-"""Messages of this size and more on average are written from where they are; smaller ones are joined first."""
 
 
 class Connection(Protocol):
@@ -79,15 +76,12 @@ class H2Stream:
     def congested(self) -> bool:
         return self.out_size > OUTPUT_LIMIT
 
-    def send(self, messages: Sequence[Buffer]) -> None:
+    def send(self, messages: Sequence[Outgoing]) -> None:
         if self.done or self.trailers is not None or not messages:
             return
         pieces = frame_messages(messages)
         size = count_bytes(pieces)
-        if size < _COALESCE * len(messages):
-            self.out.append(b"".join(pieces))
-        else:
-            self.out.extend(pieces)
+        self.out += coalesce(pieces, size)
         self.out_size += size
         if self.congested:
             self._drain_wanted = True

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
+from ..buffers import Buffer, Outgoing
 from ..status import ProtocolError, StatusCode
-from ..validate import Buffer
 
 _PREFIX: Final = Struct(">BI")
 PREFIX_SIZE: Final = 5
@@ -19,10 +19,10 @@ DECOMPRESSORS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 """grpc-encoding to zlib's ``wbits``."""
 
 
-def frame_messages(messages: Sequence[Buffer]) -> list[Buffer]:
-    """Messages with their prefixes, uncompressed, as pieces of a stream."""
+def frame_messages(messages: Sequence[Outgoing]) -> list[Outgoing]:
+    """Messages with their prefixes, uncompressed."""
     pack = _PREFIX.pack
-    pieces: list[Buffer] = [b""] * (2 * len(messages))
+    pieces: list[Outgoing] = [b""] * (2 * len(messages))
     pieces[0::2] = [pack(0, len(message)) for message in messages]
     pieces[1::2] = messages
     return pieces
