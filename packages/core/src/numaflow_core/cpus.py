@@ -2,11 +2,10 @@
 
 import math
 import os
-from pathlib import Path
 from typing import Final
 
-_CGROUP_V2: Final = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_V1: Final = (Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us"))
+_CGROUP_V2: Final = "/sys/fs/cgroup/cpu.max"
+_CGROUP_V1: Final = ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 
 
 def available_cpus() -> int:
@@ -22,10 +21,10 @@ def available_cpus() -> int:
 def _cgroup_quota() -> float | None:
     """The cgroup's limit in CPUs; ``None`` without one."""
     try:
-        quota, period = _CGROUP_V2.read_text().split()
+        quota, period = _read(_CGROUP_V2).split()
     except (OSError, ValueError):
         try:
-            quota, period = (path.read_text().strip() for path in _CGROUP_V1)
+            quota, period = (_read(path).strip() for path in _CGROUP_V1)
         except (OSError, ValueError):
             return None
     if quota in ("max", "-1"):
@@ -34,3 +33,8 @@ def _cgroup_quota() -> float | None:
         return int(quota) / int(period)
     except (ValueError, ZeroDivisionError):
         return None
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from .metadata import SystemMetadata, UserMetadata, groups_from_wire
 from .times import NO_TIME_NS, datetime_to_ns, ns_to_datetime, timestamp_to_ns
@@ -12,14 +12,13 @@ _D = TypeVar("_D", bound="BaseDatum")
 
 
 class BaseDatum:
-    """One message. Kinds derive from it and set ``_request_type`` to their protobuf message.
+    """One message. Kinds derive from it and give it their protobuf message.
 
     Reading is cheap and repeatable; nothing is shared with other messages.
     """
 
     __slots__ = ("_id", "_request", "_system_metadata", "_user_metadata")
 
-    _request_type: ClassVar[Any]
     _user_metadata: UserMetadata  # made when it is first looked at
     _system_metadata: SystemMetadata
 
@@ -44,9 +43,10 @@ class BaseDatum:
         for name, time in (("event_time", event_time), ("watermark", watermark)):
             if not isinstance(time, datetime):
                 raise TypeError(f"Datum {name} must be a datetime, got {type(time).__name__}: {time!r}")
-        request = self._request_type(
-            keys=check_strings(keys, "Datum keys"), value=check_bytes(value, "Datum value"), headers=headers or {}
-        )
+        request = self._new_request()
+        request.keys.extend(check_strings(keys, "Datum keys"))
+        request.value = check_bytes(value, "Datum value")
+        request.headers.update(headers or {})
         for target, time in ((request.event_time, event_time), (request.watermark, watermark)):
             seconds, nanos = divmod(datetime_to_ns(time), 1_000_000_000)
             target.seconds, target.nanos = seconds, nanos
@@ -62,6 +62,11 @@ class BaseDatum:
                     groups[group].key_value.update(given[group])
         self._request: Any = request
         self._id = id
+
+    @staticmethod
+    def _new_request() -> Any:
+        """An empty request of the kind. Imports protobuf, which a server does anyway."""
+        raise NotImplementedError
 
     @classmethod
     def _view(cls: type[_D], request: Any, id: str) -> _D:

@@ -1,11 +1,26 @@
 """What makes a kind: constants, a flow and a codec."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .constants import RUN_DIR
-from .flow import Flow
-from .strategy import Codec
+
+if TYPE_CHECKING:
+    from .flow import Flow
+    from .strategy import Codec
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How a kind's messages become calls."""
+
+    new_flow: Callable[[], Flow]
+    """A flow for each stream."""
+
+    codec: Codec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +45,8 @@ class Kind:
     info_name: str
     """File names in ``RUN_DIR``."""
 
-    new_flow: Callable[[], Flow]
-    codec: Codec
+    load_calls: Callable[[], Calls]
+    """Imports the kind's codec, and with it protobuf: most of what importing a kind would cost."""
 
     minimum_numaflow_version: str = "1.4.0-z"
     info_metadata: Mapping[str, str] = field(default_factory=dict)

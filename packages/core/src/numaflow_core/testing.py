@@ -30,7 +30,7 @@ _OPTIONS: Final = (
     ("grpc.max_metadata_size", _TRAILER_LIMIT),
     ("grpc.absolute_max_metadata_size", _TRAILER_LIMIT),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 10_000),  # how long connecting itself may take
     ("grpc.max_reconnect_backoff_ms", 200),
 )
 

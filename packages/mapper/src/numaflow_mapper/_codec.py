@@ -1,12 +1,14 @@
 """Map requests and responses, between the wire and the user's types."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
 from numaflow_core.buffers import LARGE, Buffer, Outgoing, Pieces
-from numaflow_core.flow import Handshake
+from numaflow_core.flow import Handshake, UnaryFlow
+from numaflow_core.kind import Calls
 from numaflow_core.status import ProtocolError, StatusCode
 from numaflow_core.strategy import Codec
 from numaflow_core.wire import SIZES, tag
@@ -106,5 +108,5 @@ def _handshake_reply() -> bytes:
     return response.SerializeToString()
 
 
-CODEC: Final = Codec(call, encode)
 HANDSHAKE: Final = Handshake(_is_handshake, _handshake_reply())
+UNARY: Final = Calls(partial(UnaryFlow, "MapFn", HANDSHAKE), Codec(call, encode))

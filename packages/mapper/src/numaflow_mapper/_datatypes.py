@@ -1,5 +1,7 @@
 """What a map handler is given and what it returns."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Protocol
@@ -7,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 from numaflow_core.datum import BaseDatum
 from numaflow_core.messages import BaseMessages, ReservedMessages
 
-from ._proto.map_pb2 import MapRequest
+if TYPE_CHECKING:
+    from ._proto.map_pb2 import MapRequest
 
 
 class Datum(BaseDatum):
@@ -15,7 +18,11 @@ class Datum(BaseDatum):
 
     __slots__ = ()
 
-    _request_type = MapRequest.Request
+    @staticmethod
+    def _new_request() -> MapRequest.Request:
+        from ._proto.map_pb2 import MapRequest
+
+        return MapRequest.Request()
 
 
 class Message(ReservedMessages):

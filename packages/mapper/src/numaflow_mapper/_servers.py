@@ -1,13 +1,11 @@
 """The map servers."""
 
-from functools import partial
-from pathlib import Path
+import os
 from typing import Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
 from numaflow_core.cpus import available_cpus
-from numaflow_core.flow import UnaryFlow
-from numaflow_core.kind import Kind
+from numaflow_core.kind import Calls, Kind
 from numaflow_core.server import (
     AsyncServer,
     HandlerRule,
@@ -22,22 +20,27 @@ from numaflow_core.server import (
 )
 from numaflow_core.validate import check_positive
 
-from ._codec import CODEC, HANDSHAKE
 from ._datatypes import MapAsyncHandler, MapAsyncHandlerObject, MapHandler, MapHandlerObject, Mapper
 from ._version import __version__
+
+
+def _load_unary() -> Calls:
+    from ._codec import UNARY
+
+    return UNARY
+
 
 KIND: Final = Kind(
     name="map",
     distribution="numaflow-mapper",
     version=__version__,
-    package_root=str(Path(__file__).parent),
+    package_root=os.path.dirname(__file__),
     service="map.v1.Map",
     method="MapFn",
     socket_name="map.sock",
     info_name="mapper-server-info",
     info_metadata={"MAP_MODE": "unary-map"},
-    new_flow=partial(UnaryFlow, "MapFn", HANDSHAKE),
-    codec=CODEC,
+    load_calls=_load_unary,
 )
 
 MAP_SOCK_PATH: Final = KIND.sock_path

@@ -6,16 +6,17 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
 import aiorun
 
-from ..errors import HandlerError, ServerError
+from ..errors import GracePeriodError, HandlerError, ServerError
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
 from ._memory import keep_freed_memory
+from ._options import ShutdownCallback
 from ._runtime import Runtime, exit_now
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,6 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _CANCEL_TIMEOUT: Final = 5.0
 """Seconds that tasks of the user's own get to end in, once they are cancelled."""
 
-ShutdownCallback = Callable[[asyncio.AbstractEventLoop], None] | Callable[[asyncio.AbstractEventLoop], Awaitable[None]]
 NewRuntime = Callable[[asyncio.AbstractEventLoop], Runtime]
 
 
@@ -92,7 +92,7 @@ class _Foreground:
             if self._runtime is not None:
                 self._runtime.release_process()
             return
-        if isinstance(outcome, HandlerError):
+        if isinstance(outcome, (HandlerError, GracePeriodError)):
             sys.exit(1)  # logged where it happened
         if isinstance(outcome, ServerError):
             logger.debug("the server failed", exc_info=outcome)

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from ..constants import (
     DEFAULT_GRACE_PERIOD,
@@ -19,11 +19,17 @@ from ..constants import (
 )
 from ..validate import check_positive
 
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
 Transport = Literal["h2", "grpcio"]
 """Names of the transports."""
 
 Hook = Callable[[], Awaitable[None] | None]
 """Called without arguments; what it returns is awaited if it can be."""
+
+ShutdownCallback = Callable[["AbstractEventLoop"], None] | Callable[["AbstractEventLoop"], Awaitable[None]]
+"""Called with the event loop after it has stopped; an ``async def`` is run on it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,12 +48,14 @@ class Runtime:
         self.ready: Future[None] = Future()
         self.finished: Future[ServerError | None] = Future()
         self.loop: asyncio.AbstractEventLoop
+        self._calls = kind.load_calls()
         self._owns_process = owns_process
         self._claims: list[Claim] = []
         self._strategy = new_strategy(self)
         self._rpcs: set[CallsRpc] = set()
         self._end: asyncio.Future[ServerError | None]
         self._stopping = False
+        self._deadline: float | None = None
         self._quiet: asyncio.TimerHandle | None = None
         self._refusing: Status | None = None
         self._failed = threading.Lock()
@@ -149,14 +151,20 @@ class Runtime:
             return await self._end
         finally:
             self.remove_files()
-            await transport.close(_FAILURE_EXIT / 3)
-            await self._strategy.close()
+            await transport.close(self._patience())
+            await self._strategy.close(self._patience())
+
+    def _patience(self) -> float:
+        """Seconds that peers get to read their replies, and workers to end: what is left of the grace period, or after
+        a failure as much as promptness allows."""
+        if self._failed.locked() or self._deadline is None:
+            return _FAILURE_EXIT / 4
+        return max(self._deadline - self.loop.time(), _FAILURE_EXIT / 4)
 
     def _accept(self, stream: Stream) -> Receiver:
-        kind = self.kind
         rpc = CallsRpc(
             stream,
-            kind.new_flow(),
+            self._calls.new_flow(),
             self._strategy,
             self.loop,
             self.options.max_message_size,
@@ -182,6 +190,7 @@ class Runtime:
             return
         self._stopping = True
         grace = self.options.grace_period
+        self._deadline = self.loop.time() + grace
         logger.info("stopping: up to %.0f s to answer what was accepted", grace)
         self.loop.call_later(grace * _INTAKE_SHARE, self._refuse)
         self.loop.call_later(grace, self._grace_over)

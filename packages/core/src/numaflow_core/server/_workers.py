@@ -45,6 +45,7 @@ def fork_workers(count: int, kind: Kind, options: Options, new_strategy: NewStra
     A worker holds nothing but its own end of its own pipe, so that each end notices when the other process is gone,
     whatever ended it.
     """
+    kind.load_calls()  # once, and its memory is shared
     sys.stdout.flush()
     sys.stderr.flush()
     pairs = [socket.socketpair() for _ in range(count)]
@@ -190,7 +191,7 @@ class WorkerRuntime:
         self._link.send(Pipe.READY)
         self.ready.set_result(None)
         await self._link.stopped
-        await self._strategy.close()
+        await self._strategy.close(0)
 
 
 class _ParentLink(PipeProtocol):

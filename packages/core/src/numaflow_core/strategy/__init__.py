@@ -57,9 +57,10 @@ class Strategy(Protocol):
     def left(self, caller: Caller) -> None:
         """The stream is over; what has not been started of its calls need not be."""
 
-    async def close(self) -> None:
+    async def close(self, patience: float) -> None:
         """Start nothing more and let go of threads, tasks and processes. Called when no call is unanswered, or when
-        what is unanswered does not matter any more."""
+        what is unanswered does not matter any more. What has not ended after ``patience`` seconds is killed, if it can
+        be."""
 
 
 OnFailure = Callable[[BaseException], None]

@@ -30,8 +30,11 @@ _QUEUE_SECONDS: Final = 0.01
 
 _QUEUE_LIMIT: Final = 512
 _QUEUE_BYTES: Final = 2 << 20
-_STOP_TIMEOUT: Final = 5.0
 _REAP_TIMEOUT: Final = 1.0
+"""Seconds that a worker which has closed its pipe gets to end."""
+
+_KILL_AFTER: Final = 0.05
+"""Seconds that a worker gets to end when its pipe has been closed on it."""
 
 OnWorkerFailure = Callable[[str, str], None]
 """Told the summary and the detail of what ended a worker."""
@@ -118,6 +121,7 @@ class _Link(PipeProtocol):
         elif kind == FrameType.READY:
             self.ready.set_result(None)
         elif kind == FrameType.START_FAILED:
+            self.stopping = True
             self.ready.set_exception(StartError(f"worker {self.worker.number}: {bytes(messages[0]).decode()}"))
 
     def pipe_lost(self) -> None:
@@ -170,19 +174,19 @@ class ProcessStrategy:
                 link.leave(number)
             self._dispatch()
 
-    async def close(self) -> None:
+    async def close(self, patience: float) -> None:
         self._closing = True
         self._queue.clear()
         for link in self._links:
             link.stopping = True
             link.send(FrameType.STOP)
         if self._links:
-            await asyncio.wait([link.gone for link in self._links], timeout=_STOP_TIMEOUT)
+            await asyncio.wait([link.gone for link in self._links], timeout=patience)
         for link in self._links:
             link.close()
         for worker in self._workers:
             worker.pipe.close()
-        await asyncio.gather(*(self._bury(worker.pid) for worker in self._workers))
+        await asyncio.gather(*(self._bury(worker.pid, _KILL_AFTER) for worker in self._workers))
 
     # -- from the links
 
@@ -240,7 +244,7 @@ class ProcessStrategy:
         return given
 
     async def _report_death(self, worker: Worker) -> None:
-        status = await self._bury(worker.pid)
+        status = await self._bury(worker.pid, _REAP_TIMEOUT)
         if status is None:
             how = "closed its pipe"
         elif status < 0:
@@ -249,11 +253,11 @@ class ProcessStrategy:
             how = f"exited with status {status}"
         self.on_failure(f"worker {worker.number} (pid {worker.pid}) {how}", "")
 
-    async def _bury(self, pid: int) -> int | None:
+    async def _bury(self, pid: int, patience: float) -> int | None:
         """Wait for a worker that is about to end, and make sure that it does; its exit code as ``waitstatus`` has it,
         ``None`` if somebody else took it."""
         loop = asyncio.get_running_loop()
-        killer = loop.call_later(_REAP_TIMEOUT, _kill, pid)
+        killer = loop.call_later(patience, _kill, pid)
         try:
             _, status = await loop.run_in_executor(None, os.waitpid, pid, 0)
         except ChildProcessError:

@@ -52,7 +52,7 @@ class TaskStrategy:
     def left(self, caller: Caller) -> None:
         """Workers look at ``caller.ready``."""
 
-    async def close(self) -> None:
+    async def close(self, patience: float) -> None:
         self._closed = True
         self._queue.clear()
         self._loop.call_soon_threadsafe(self._cancel)

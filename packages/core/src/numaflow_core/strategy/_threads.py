@@ -44,7 +44,7 @@ class ThreadStrategy:
     def left(self, caller: Caller) -> None:
         """Threads look at ``caller.ready``."""
 
-    async def close(self) -> None:
+    async def close(self, patience: float) -> None:
         """Let each thread end with the call that it is in."""
         for _ in self._threads:
             self._batches.put(None)

@@ -94,6 +94,7 @@ class H2Protocol(asyncio.BufferedProtocol):
         self._ready: dict[H2Stream, None] = {}
         self._flush_due = False
         self._paused = False
+        self._leaving = False
         self._control_left = float(_CONTROL_BURST)
         self._control_at = self._loop.time()
         self.closed = self._loop.create_future()
@@ -308,6 +309,8 @@ class H2Protocol(asyncio.BufferedProtocol):
     def forget(self, stream: H2Stream) -> None:
         self._streams.pop(stream.id, None)
         self._ready.pop(stream, None)
+        if self._leaving and not self._streams:
+            self._loop.call_soon(self._goodbye)
 
     def _reset(self, stream: H2Stream, code: ErrorCodes, what: str) -> None:
         logger.warning("%s: the peer %s; stream reset", stream.name, what)
@@ -411,8 +414,13 @@ class H2Protocol(asyncio.BufferedProtocol):
                 self._out.clear()
                 self._sock.close()
 
-    def goodbye(self) -> None:
-        """Write out what is queued and close."""
+    def leave(self) -> None:
+        """Close once every stream has ended and everything queued has been written."""
+        self._leaving = True
+        if not self._streams:
+            self._goodbye()
+
+    def _goodbye(self) -> None:
         if self._sock is None or self._sock.is_closing():
             return
         self._flush()
@@ -449,7 +457,7 @@ class H2Transport:
             self._server.close()
         connections = list(self.connections)
         for connection in connections:
-            connection.goodbye()
+            connection.leave()
         if connections:
             _, late = await asyncio.wait([c.closed for c in connections], timeout=patience)
             if late:
