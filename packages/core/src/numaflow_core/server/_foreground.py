@@ -38,6 +38,9 @@ def run_in_foreground(new_runtime: NewRuntime, shutdown_callback: ShutdownCallba
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start() handles signals and must be called on the main thread; elsewhere use serving()")
     keep_freed_memory()
+    aiorun_logger = logging.getLogger("aiorun")
+    if aiorun_logger.level == logging.NOTSET:
+        aiorun_logger.setLevel(logging.WARNING)  # its steps are ours, and we log them
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     loop = new_event_loop()

@@ -102,13 +102,13 @@ class GrpcioStream:
 
     # -- for the transport
 
-    def accept(self, accept: Accept) -> None:
+    def begin(self, accept: Accept) -> None:
         """Tell the server of the RPC."""
         self._receiver = accept(self)
 
     async def write(self, context: _Context) -> None:
         """Send what is queued until the RPC is finished, then set how it ended."""
-        while not (status := self._status) or self._out:
+        while (status := self._status) is None or self._out:
             if not self._out:
                 self._writable.clear()
                 await self._writable.wait()
@@ -153,12 +153,13 @@ class GrpcioStream:
 
     def close(self) -> None:
         """Stop here; nothing is read or written any more."""
-        if not self._over:
-            self._tell_cancelled()
+        lost = not self._over
         self._done = True
         self._out.clear()
         self._out_size = 0
         self._readable.set()
+        if lost:
+            self._tell_cancelled()
 
     async def _next(self, context: _Context) -> bytes | None:
         """The next message, once there is room for it; None when there is none, or the RPC is over.
@@ -254,7 +255,7 @@ class GrpcioTransport:
         stream = GrpcioStream(name)
         self._streams.add(stream)
         try:
-            stream.accept(accept)
+            stream.begin(accept)
             await context.send_initial_metadata(())
             self._own(asyncio.create_task(stream.read(context), name=f"numaflow-read-{name}"))
             await stream.write(context)
@@ -272,7 +273,8 @@ class GrpcioTransport:
 
 
 def _worth_logging(record: logging.LogRecord) -> bool:
-    """Whether a line of grpc's is. It reports a peer that goes away while its status is sent as an error."""
+    """A filter for grpc's log: a peer that goes away while its status is being sent is no error, grpc reports it as
+    one."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, grpc.aio.InternalError)
 

@@ -24,7 +24,7 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError as H2ProtocolError
-from h2.settings import SettingCodes
+from h2.settings import SettingCodes, Settings
 
 from ..status import ProtocolError, Status, StatusCode
 from . import INITIAL_WINDOW, Accept
@@ -57,10 +57,24 @@ _CONTROL_PER_SECOND: Final = 500.0
 """PING, SETTINGS, PRIORITY and RST_STREAM cost us an answer or work; a well-behaved peer sends a few a second."""
 
 
+_SETTINGS: Final = {
+    SettingCodes.INITIAL_WINDOW_SIZE: INITIAL_WINDOW,
+    SettingCodes.MAX_FRAME_SIZE: _MAX_FRAME,
+    SettingCodes.MAX_CONCURRENT_STREAMS: _MAX_STREAMS,
+    SettingCodes.MAX_HEADER_LIST_SIZE: _MAX_HEADER_LIST,
+}
+
+
 class _Connection(H2Connection):
     """``h2`` counts the open streams anew, one by one, whenever a stream is opened; this counts when it has to."""
 
     _recount_at = 64
+
+    def __init__(self) -> None:
+        super().__init__(H2Configuration(client_side=False, header_encoding="utf-8"))
+        # In force from the first frame on: `update_settings` would first announce h2's defaults.
+        self.local_settings = Settings(client=False, initial_values=_SETTINGS)
+        self.max_inbound_frame_size = self.local_settings.max_frame_size
 
     @property
     def open_inbound_streams(self) -> int:
@@ -77,9 +91,7 @@ class H2Protocol(asyncio.BufferedProtocol):
     def __init__(self, owner: "H2Transport") -> None:
         self._owner = owner
         self._loop = asyncio.get_running_loop()
-        self._h2 = _Connection(
-            H2Configuration(client_side=False, header_encoding="utf-8", validate_inbound_headers=True)
-        )
+        self._h2 = _Connection()
         self._buffer = bytearray(_RECEIVE_BUFFER)
         self._view = memoryview(self._buffer)
         self._filled = 0
@@ -105,14 +117,6 @@ class H2Protocol(asyncio.BufferedProtocol):
         self._sock = cast(asyncio.Transport, transport)
         self._sock.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
         self._owner.connections.add(self)
-        self._h2.local_settings.update(
-            {
-                SettingCodes.INITIAL_WINDOW_SIZE: INITIAL_WINDOW,
-                SettingCodes.MAX_FRAME_SIZE: _MAX_FRAME,
-                SettingCodes.MAX_CONCURRENT_STREAMS: _MAX_STREAMS,
-                SettingCodes.MAX_HEADER_LIST_SIZE: _MAX_HEADER_LIST,
-            }
-        )
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_CONNECTION_WINDOW - 65_535)
         self._take_h2_output()
@@ -362,6 +366,7 @@ class H2Protocol(asyncio.BufferedProtocol):
             self._carve(stream, size, connection.max_outbound_frame_size)
             connection.outbound_flow_control_window -= size
             state.outbound_flow_control_window -= size
+            stream.written(size)
         if not stream.out_size and stream.trailers is not None:
             connection.send_headers(stream.id, stream.trailers, end_stream=True)
             self._drop_rest(stream.id)
@@ -371,8 +376,6 @@ class H2Protocol(asyncio.BufferedProtocol):
                 self._ready.pop(stream, None)
             elif size == _WRITE_HIGH_WATER:
                 self._schedule_flush()
-            if size:
-                stream.written(size)
 
     def _carve(self, stream: H2Stream, size: int, limit: int) -> None:
         """Cut ``size`` bytes of a stream's output into DATA frames."""
