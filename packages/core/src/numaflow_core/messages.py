@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
+from .buffers import Buffer
 from .constants import DROP, FAIL, NACK
 from .metadata import UserMetadata
 from .nack import NackOptions
@@ -19,7 +20,7 @@ class BaseMessage:
 
     def __init__(
         self,
-        value: bytes,
+        value: Buffer,
         keys: Sequence[str] | None = None,
         tags: Sequence[str] | None = None,
         user_metadata: UserMetadata | None = None,

@@ -1,7 +1,6 @@
 """The receivers of a server's RPCs: a stream of calls, and the readiness probe. They live on the transport's thread."""
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -11,8 +10,6 @@ from ..flow import Flow
 from ..status import OK, ProtocolError, Status
 from ..strategy import OnFailure, Strategy
 from ..transport import Stream, count_bytes
-
-logger = logging.getLogger(__name__)
 
 _READY: Final = ReadyResponse(ready=True).SerializeToString()
 
@@ -187,5 +184,6 @@ class CallsRpc:
 
     def _break(self, error: ProtocolError) -> None:
         if not self.gone:
-            logger.warning("a stream ended: %s", error)
-            self.end(error.status)
+            self._flush()
+            self._stream.fail(error)
+            self._leave()

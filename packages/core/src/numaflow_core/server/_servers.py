@@ -209,7 +209,7 @@ class MultiProcServer(Server):
         if is_async(self._handler):
             from ..strategy._tasks import TaskStrategy
 
-            handler = cast(AsyncHandler, self._handler)
+            handler = cast("AsyncHandler", self._handler)
             return TaskStrategy(handler, codec, self.max_concurrency, runtime.fail, loop)
         from ..strategy._threads import ThreadStrategy
 

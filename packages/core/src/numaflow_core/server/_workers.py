@@ -18,7 +18,7 @@ from ..buffers import Buffer, Outgoing
 from ..errors import ServerError, StartError
 from ..flow import PipedFlow
 from ..kind import Kind
-from ..status import Status
+from ..status import ProtocolError, Status
 from ..strategy import Strategy
 from ..strategy._pipe import FrameType as Pipe
 from ..strategy._pipe import PipeProtocol, encode_frame
@@ -244,6 +244,10 @@ class _PipedStream:
         self._link.send(Pipe.REPLIES, self._number, messages)
 
     def finish(self, status: Status) -> None:
+        """The parent ends its streams by itself."""
+
+    def fail(self, error: ProtocolError) -> None:
+        status = error.status
         text = json.dumps([int(status.code), status.message]).encode()
         self._link.send(Pipe.BROKEN, self._number, [text])
 

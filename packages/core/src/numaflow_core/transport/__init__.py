@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from ..buffers import Buffer, Outgoing
-from ..status import Status
+from ..status import ProtocolError, Status
 
 STREAM_WINDOW = 16 * 1024 * 1024
 """Bytes of a stream's messages that a server holds unanswered; beyond it the peer has to wait."""
@@ -29,6 +29,9 @@ class Stream(Protocol):
 
     def finish(self, status: Status) -> None:
         """End the RPC after everything queued. Only the first call counts."""
+
+    def fail(self, error: ProtocolError) -> None:
+        """End the RPC because of what the peer did: log it, and finish with the error's status."""
 
     def release(self, size: int) -> None:
         """Let the peer send ``size`` more bytes: that much of what came has been answered."""

@@ -95,6 +95,11 @@ class GrpcioStream:
         self._writable.set()
         self._readable.set()
 
+    def fail(self, error: ProtocolError) -> None:
+        if not self._over:
+            logger.warning("%s: stream ended with %s", self._name, ended(error.status))
+            self.cut(error.status)
+
     def release(self, size: int) -> None:
         self._held -= size
         self._window = STREAM_WINDOW
@@ -137,8 +142,7 @@ class GrpcioStream:
             if not self._over:
                 receiver.half_closed()
         except ProtocolError as error:
-            logger.warning("%s: stream ended with %s", self._name, ended(error.status))
-            self.cut(error.status)
+            self.fail(error)
         except grpc.aio.BaseError:
             pass  # the status went out in the meantime
         except Exception:

@@ -96,6 +96,14 @@ class H2Stream:
             self.deadline.cancel()
         self._connection.output_ready(self)
 
+    def fail(self, error: ProtocolError) -> None:
+        if self.done or self.trailers is not None:
+            return
+        logger.warning("%s: stream ended with %s", self.name, ended(error.status))
+        self.finish(error.status)
+        if self.receiver is not None:
+            self.receiver.cancelled()
+
     def release(self, size: int) -> None:
         self.held -= size
         self._window = STREAM_WINDOW
@@ -133,13 +141,6 @@ class H2Stream:
                 self.receiver.half_closed()
         except ProtocolError as error:
             self.fail(error)
-
-    def fail(self, error: ProtocolError) -> None:
-        """End the stream because of what the peer did."""
-        logger.warning("%s: stream ended with %s", self.name, ended(error.status))
-        self.finish(error.status)
-        if self.receiver is not None:
-            self.receiver.cancelled()
 
     def written(self, size: int) -> None:
         """``size`` bytes of output have gone to the socket."""

@@ -1,0 +1,290 @@
+"""Servers as real processes, and conversations with them."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from time import monotonic, sleep
+from types import TracebackType
+from typing import Final
+
+from numaflow_core.testing import RawStream, UdfClient
+
+from .kinds import CONCURRENCY, THREADS, WORKERS, Combination, KindCase
+
+SCRIPT: Final = Path(__file__).with_name("servers.py")
+PATIENCE: Final = 15.0
+"""Seconds for what should happen at once: long enough for a busy machine, far below any test's own blocking."""
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
+    """Wait for something that another process does."""
+    end = monotonic() + timeout
+    while not condition():
+        if monotonic() > end:
+            raise AssertionError(f"not within {timeout} s: {what}")
+        sleep(0.005)
+
+
+def wait_steady(value: Callable[[], int], seconds: float = 0.5, timeout: float = 60.0) -> int:
+    """Wait until ``value`` has not changed for a while: the one way to see that somebody has stopped."""
+    end = monotonic() + timeout
+    last, since = value(), monotonic()
+    while monotonic() - since < seconds:
+        sleep(0.02)
+        now = value()
+        if now != last:
+            last, since = now, monotonic()
+        if monotonic() > end:
+            raise AssertionError(f"still changing after {timeout} s: {last}")
+    return last
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; a zombie does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def children(pid: int) -> list[int]:
+    """The living children of a process."""
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        try:
+            found += map(int, task.read_text().split())
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return [child for child in found if is_alive(child)]
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all its descendants."""
+    found = [pid]
+    for each in found:
+        found += children(each)
+    return found
+
+
+def resident(pid: int) -> int:
+    """Bytes of RSS of a process and its descendants."""
+    total = 0
+    for each in tree(pid):
+        try:
+            total += int(Path(f"/proc/{each}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return total
+
+
+class Gate:
+    """Holds handlers that were sent ``!block`` or ``!stall`` with its path."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._log = Path(f"{path}.log")
+
+    def block(self) -> bytes:
+        """Payload of a handler that waits for the gate to open."""
+        return f"!block {self.path}".encode()
+
+    def stall(self) -> bytes:
+        """The same, in ``time.sleep``."""
+        return f"!stall {self.path}".encode()
+
+    def open(self) -> None:
+        self.path.touch()
+
+    def marks(self) -> list[str]:
+        """Lines of the log, in order: ``+`` or ``-``, and a process id."""
+        return self._log.read_text().split() if self._log.exists() else []
+
+    def entered(self) -> int:
+        return sum(mark[0] == "+" for mark in self.marks())
+
+    def workers(self) -> set[int]:
+        """The processes that the handlers ran in."""
+        return {int(mark[1:]) for mark in self.marks()}
+
+    def most_at_once(self) -> int:
+        now = most = 0
+        for mark in self.marks():
+            now += 1 if mark[0] == "+" else -1
+            most = max(most, now)
+        return most
+
+    def wait_entered(self, count: int) -> None:
+        wait_until(lambda: self.entered() >= count, f"{count} handlers waiting at {self.path.name}")
+
+
+class ServerProcess:
+    """``servers.py`` in a process of its own, in a process group of its own. Use it in a ``with`` statement."""
+
+    def __init__(
+        self,
+        combination: Combination,
+        folder: Path,
+        *options: str | Path | int | float,
+        prefix: Sequence[str] = (),
+        command: Sequence[str | Path] = (),
+        env: dict[str, str] | None = None,
+        name: str = "server",
+    ) -> None:
+        self.combination = combination
+        self.folder = folder
+        self.sock = folder / f"{name}.sock"
+        self.info = folder / f"{name}-info"
+        self._stdout = folder / f"{name}.stdout"
+        self._stderr = folder / f"{name}.stderr"
+        defaults: dict[str, object] = {
+            "--kind": combination.kind.name,
+            "--type": combination.type,
+            "--transport": combination.transport,
+            "--sock": self.sock,
+            "--info": self.info,
+            "--threads": THREADS,
+            "--concurrency": CONCURRENCY,
+            "--workers": WORKERS,
+        }
+        given = [str(option) for option in options]
+        arguments = [str(part) for key, value in defaults.items() if key not in given for part in (key, value)]
+        arguments += [option for option in given if option != "unset"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        for variable in ("NUMAFLOW_UD_CONTAINER_TYPE", "NUMAFLOW_TRANSPORT", "MAX_THREADS", "MAX_CONCURRENCY"):
+            if variable not in (env or {}):
+                environment.pop(variable, None)
+        with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
+            self.process = subprocess.Popen(
+                [*prefix, *map(str, command or (sys.executable, SCRIPT)), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env=environment,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_listening(self) -> "ServerProcess":
+        """Wait for the server-info file, which comes last."""
+
+        def listening() -> bool:
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server ended with {self.process.returncode}:\n{self.stderr()}")
+            return self.info.exists()
+
+        wait_until(listening, f"{self.info} written")
+        return self
+
+    def send_signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, timeout: float = PATIENCE) -> int:
+        """The exit status; a negative one is the signal that ended the process."""
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the server has not ended in {timeout} s:\n{self.stderr()}") from None
+
+    def stdout(self) -> str:
+        return self._stdout.read_text("utf-8", "replace")
+
+    def stderr(self) -> str:
+        return self._stderr.read_text("utf-8", "replace")
+
+    def wait_logged(self, text: str, count: int = 1) -> None:
+        wait_until(lambda: self.stderr().count(text) >= count, f"{text!r} {count} times on stderr")
+
+    def wait_said(self, text: str) -> None:
+        wait_until(lambda: text in self.stdout(), f"{text!r} on stdout")
+
+    def client(self) -> UdfClient:
+        return UdfClient(str(self.sock))
+
+    def is_alive(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """End the process and all its descendants."""
+        pids = tree(self.pid) if self.is_alive() else []
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            pass
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+    def __enter__(self) -> "ServerProcess":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+
+
+class Talk:
+    """One stream with a server, in ids and payloads."""
+
+    def __init__(
+        self,
+        client: UdfClient,
+        kind: KindCase,
+        *,
+        opened: bool = True,
+        deadline: float | None = None,
+        gzip: bool = False,
+    ) -> None:
+        self.kind = kind
+        self.stream: RawStream = client.open(kind.rpc, deadline=deadline, gzip=gzip)
+        if opened:
+            self.shake_hands()
+
+    def shake_hands(self) -> None:
+        self.stream.send(*self.kind.opening)
+        for _ in self.kind.opening:
+            assert self.kind.is_opening_reply(self.stream.receive(PATIENCE))
+
+    def send(self, requests: Iterable[tuple[str, bytes]]) -> None:
+        self.stream.send(*(self.kind.request(id, payload) for id, payload in requests), *self.kind.closing)
+
+    def answers(self, count: int, timeout: float = 30.0) -> list[tuple[str, bytes]]:
+        """The next ``count`` answers, in the order in which they come."""
+        found: list[tuple[str, bytes]] = []
+        while len(found) < count:
+            answer = self.kind.answer(self.stream.receive(timeout))
+            if answer is not None:
+                found.append((answer.id, answer.payload))
+        return found
+
+    def ask(self, payload: bytes, id: str = "one") -> bytes:
+        """Send one request and wait for its answer."""
+        self.send([(id, payload)])
+        ((answered, reply),) = self.answers(1)
+        assert answered == id
+        return reply
+
+    def finish(self, timeout: float = PATIENCE) -> list[tuple[str, bytes]]:
+        """Half-close, and expect the stream to end well; what was still answered."""
+        self.stream.half_close()
+        replies = [answer for reply in self.stream.rest(timeout) if (answer := self.kind.answer(reply)) is not None]
+        assert self.stream.status().code == "OK"
+        return [(answer.id, answer.payload) for answer in replies]
+
+
+def assert_serves(server: ServerProcess) -> None:
+    """A new client, on a new connection, is served as ever."""
+    with server.client() as client:
+        talk = Talk(client, server.combination.kind)
+        assert talk.ask(b"still there?") == b"still there?"
+        assert talk.finish() == []

@@ -1,0 +1,287 @@
+"""The servers under test, each a process of its own: ``python servers.py --kind map --type sync ...``.
+
+The handler does what the payload says. A payload that begins with ``!`` is a command; everything else is echoed.
+
+``!block GATE``     write a line to GATE.log, wait for the file GATE to appear, then write another line. The first
+                    begins with +, the second with -; both have the process id. Async handlers await.
+``!stall GATE``     the same with ``time.sleep``, also in async handlers
+``!raise TEXT``     raise ValueError(TEXT)
+``!raise-later GATE`` as !block, and then raise ValueError("later")
+``!raise-huge``     raise an error with 100 KB of non-ASCII text
+``!exit-exception`` raise SystemExit
+``!interrupt``      raise KeyboardInterrupt
+``!nonsense``       return something that no kind understands
+``!big N``          answer with N bytes
+``!exit N``         end the process on the spot
+"""
+
+import argparse
+import asyncio
+import logging
+import multiprocessing
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Any, NoReturn
+
+import numaflow_core.constants
+
+POLL = 0.01
+
+Act = Callable[[bytes], bytes]
+ActAsync = Callable[[bytes], Awaitable[bytes]]
+
+
+class Nonsense(Exception):
+    """Carries what a handler is to return in place of an answer."""
+
+
+def fail_on_purpose(text: str) -> NoReturn:
+    raise ValueError(text)  # a line of the user's
+
+
+def note(gate: str, mark: str) -> None:
+    with open(f"{gate}.log", "ab", buffering=0) as log:
+        log.write(f"{mark}{os.getpid()}\n".encode())
+
+
+def gated(gate: str) -> Iterator[None]:
+    note(gate, "+")
+    while not os.path.exists(gate):
+        yield
+    note(gate, "-")
+
+
+def command(name: str, argument: str) -> bytes:
+    if name == "!raise":
+        fail_on_purpose(argument)
+    if name == "!raise-huge":
+        fail_on_purpose("ü€😀 " * 10_000)
+    if name == "!exit-exception":
+        sys.exit(7)
+    if name == "!interrupt":
+        raise KeyboardInterrupt
+    if name == "!nonsense":
+        raise Nonsense
+    if name == "!big":
+        return bytes(int(argument))
+    if name == "!exit":
+        os._exit(int(argument))
+    raise AssertionError(f"no such command: {name}")
+
+
+def split(payload: bytes) -> tuple[str, str]:
+    name, _, argument = payload.decode().partition(" ")
+    return name, argument
+
+
+def act(payload: bytes) -> bytes:
+    if payload[:1] != b"!":
+        return payload
+    name, argument = split(payload)
+    if name in ("!block", "!stall", "!raise-later"):
+        for _ in gated(argument):
+            time.sleep(POLL)
+        return payload if name != "!raise-later" else fail_on_purpose("later")
+    return command(name, argument)
+
+
+async def act_async(payload: bytes) -> bytes:
+    if payload.startswith(b"!block"):
+        for _ in gated(split(payload)[1]):
+            await asyncio.sleep(POLL)
+        return payload
+    return act(payload)
+
+
+def build_map(options: argparse.Namespace, settings: dict[str, Any]) -> Any:
+    from numaflow_mapper import (
+        Datum,
+        MapAsyncServer,
+        MapMultiProcServer,
+        Mapper,
+        MapServer,
+        Message,
+        Messages,
+    )
+
+    def handle(keys: list[str], datum: Datum) -> Messages:
+        try:
+            return Messages(Message(act(datum.value), keys=keys))
+        except Nonsense:
+            return 42  # type: ignore[return-value]
+
+    async def handle_async(keys: list[str], datum: Datum) -> Messages:
+        try:
+            return Messages(Message(await act_async(datum.value), keys=keys))
+        except Nonsense:
+            return 42  # type: ignore[return-value]
+
+    class Handler(Mapper):
+        def handler(self, keys: list[str], datum: Datum, /) -> Messages:
+            return handle(keys, datum)
+
+    handlers: dict[str, Any] = {
+        "closure": handle_async if options.type == "async" else handle,
+        "async": handle_async,
+        "lambda": lambda keys, datum: handle(keys, datum),
+        "class": Handler(),
+        "partial": partial(lambda extra, keys, datum: handle(keys, datum), object()),
+    }
+    handler = handlers[options.handler]
+    if options.type == "sync":
+        return MapServer(handler, max_threads=options.threads, **settings)
+    if options.type == "async":
+        if options.shutdown_callback:
+            settings["shutdown_callback"] = lambda loop: say(
+                f"shutdown_callback: {isinstance(loop, asyncio.AbstractEventLoop)}"
+            )
+        return MapAsyncServer(handler, max_concurrency=options.concurrency, **settings)
+    return MapMultiProcServer(
+        handler,
+        server_count=options.workers,
+        max_threads=options.threads,
+        max_concurrency=options.concurrency,
+        **settings,
+    )
+
+
+BUILDERS: dict[str, Callable[[argparse.Namespace, dict[str, Any]], Any]] = {"map": build_map}
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--kind", required=True, choices=BUILDERS)
+    parser.add_argument("--type", required=True, choices=["sync", "async", "multiproc"])
+    parser.add_argument("--transport")
+    parser.add_argument("--sock", required=True)
+    parser.add_argument("--info", required=True)
+    parser.add_argument("--handler", default="closure")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--concurrency", type=int)
+    parser.add_argument("--workers", type=int)
+    parser.add_argument("--grace", type=float)
+    parser.add_argument("--max-message-size", type=int)
+    parser.add_argument("--errors-dir", default="/nonexistent/errors")
+    parser.add_argument("--slow-errors", action="store_true", help="the folder of --errors-dir is on a slow disk")
+    parser.add_argument("--log", action="store_true", help="log everything to stderr")
+    parser.add_argument("--hooks", choices=["sync", "async", "raising", "gated"], help="say when hooks are called")
+    parser.add_argument("--gate", default="", help="the file that gated hooks and embedded servers wait for")
+    parser.add_argument("--shutdown-callback", action="store_true")
+    parser.add_argument("--start-method", help="multiprocessing's")
+    parser.add_argument("--embed", choices=["serving", "stop", "raise", "twice"])
+    parser.add_argument("--watch-order", action="store_true", help="say whether the socket works when the info appears")
+    return parser.parse_args()
+
+
+def hooks(options: argparse.Namespace) -> dict[str, Any]:
+    def started() -> None:
+        say(f"on_startup {threading.current_thread() is threading.main_thread()}")
+
+    def stopped() -> None:
+        say("on_shutdown")
+
+    async def started_async() -> None:
+        await asyncio.sleep(0)
+        started()
+
+    async def stopped_async() -> None:
+        await asyncio.sleep(0)
+        stopped()
+
+    def started_gated() -> None:
+        note(options.gate, "+")
+        while not os.path.exists(options.gate):
+            time.sleep(POLL)
+
+    def raising() -> None:
+        raise LookupError("no such model")
+
+    if options.hooks == "sync":
+        return {"on_startup": started, "on_shutdown": stopped}
+    if options.hooks == "async":
+        return {"on_startup": started_async, "on_shutdown": stopped_async}
+    if options.hooks == "raising":
+        return {"on_startup": raising}
+    if options.hooks == "gated":
+        return {"on_startup": started_gated}
+    return {}
+
+
+def watch_order(sock: str, info: str) -> None:
+    """When the server-info file is put in place, say whether a client could connect at that moment."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "os.rename" and os.fspath(arguments[1]) == info:
+            with socket.socket(socket.AF_UNIX) as probe:
+                say(f"connected before info: {probe.connect_ex(sock) == 0}")
+
+    sys.addaudithook(hook)
+
+
+def slow_disk(folder: str) -> None:
+    """Opening a file in the folder takes a while."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and str(arguments[0]).startswith(folder):
+            time.sleep(0.3)
+
+    sys.addaudithook(hook)
+
+
+async def embed(server: Any, options: argparse.Namespace) -> None:
+    for _ in range(2 if options.embed == "twice" else 1):
+        try:
+            async with server.serving() as serving:
+                say(f"serving {serving.sock_path}")
+                while not os.path.exists(options.gate):
+                    await asyncio.sleep(POLL)
+                if options.embed == "stop":
+                    threading.Thread(target=server.stop).start()
+                if options.embed == "raise":
+                    raise LookupError("from the block")
+                os.unlink(options.gate)
+        except Exception as error:
+            say(f"ended with {type(error).__name__}: {error}")
+        else:
+            say("ended well")
+
+
+def main() -> None:
+    options = parse()
+    vars(numaflow_core.constants)["RUNTIME_ERRORS_DIR"] = options.errors_dir
+    if options.start_method:
+        multiprocessing.set_start_method(options.start_method)
+    if options.log:
+        logging.basicConfig(level=logging.DEBUG)
+    if options.watch_order:
+        watch_order(options.sock, options.info)
+    if options.slow_errors:
+        slow_disk(options.errors_dir)
+    settings: dict[str, Any] = {
+        "sock_path": options.sock,
+        "server_info_file": options.info,
+        "transport": options.transport,
+        "grace_period": options.grace,
+        **hooks(options),
+    }
+    if options.max_message_size:
+        settings["max_message_size"] = options.max_message_size
+    server = BUILDERS[options.kind](options, settings)
+    if options.embed:
+        asyncio.run(embed(server, options))
+    else:
+        server.start()
+        say("start returned")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Concurrency and memory are bounded, by settings that work."""
+
+import pytest
+
+from numaflow_core.testing import RpcEndedError
+
+from .conftest import Launch
+from .harness import Gate, ServerProcess, Talk, resident, wait_steady, wait_until
+from .kinds import WORKERS, Combination
+
+MEBIBYTE = 1 << 20
+
+
+def assert_bounded(talk: Talk, gate: Gate, bound: int) -> None:
+    """Offer far more than ``bound`` messages; exactly ``bound`` handlers run at once."""
+    sent = [(str(number), gate.block()) for number in range(3 * bound)]
+    talk.send(sent)
+    gate.wait_entered(bound)
+    assert wait_steady(gate.entered, seconds=0.3) == bound
+    gate.open()
+    assert sorted(talk.answers(len(sent))) == sorted(sent)
+    assert gate.most_at_once() >= bound
+
+
+def test_as_many_handlers_at_once_as_the_setting_says(
+    server: ServerProcess, combination: Combination, gate: Gate
+) -> None:
+    with server.client() as client:
+        assert_bounded(Talk(client, combination.kind), gate, combination.concurrency)
+    if combination.type == "multiproc":
+        assert len(gate.workers()) == WORKERS
+
+
+def test_the_bound_is_the_servers_not_the_streams(server: ServerProcess, combination: Combination, gate: Gate) -> None:
+    with server.client() as one, server.client() as other:
+        talks = [Talk(client, combination.kind) for client in (one, other, one, other)]
+        for talk in talks:
+            talk.send([(str(number), gate.block()) for number in range(combination.concurrency)])
+        gate.wait_entered(combination.concurrency)
+        assert wait_steady(gate.entered, seconds=0.3) == combination.concurrency
+        gate.open()
+        for talk in talks:
+            assert len(talk.finish()) == combination.concurrency
+
+
+def test_one_at_a_time(launch: Launch, combination: Combination, gate: Gate) -> None:
+    server = launch("--threads", 1, "--concurrency", 1, "--workers", 1).wait_listening()
+    with server.client() as client:
+        assert_bounded(Talk(client, combination.kind), gate, 1)
+    assert gate.most_at_once() == 1
+
+
+def test_more_than_the_default(launch: Launch, combination: Combination, gate: Gate) -> None:
+    server = launch("--threads", 24, "--concurrency", 1200, "--workers", 1).wait_listening()
+    with server.client() as client:
+        assert_bounded(Talk(client, combination.kind), gate, 1200 if combination.type == "async" else 24)
+
+
+def test_async_handlers_in_workers_are_bounded_too(launch: Launch, combination: Combination, gate: Gate) -> None:
+    if combination.type != "multiproc":
+        pytest.skip("only workers take handlers of either colour")
+    server = launch("--handler", "async", "--concurrency", 15).wait_listening()
+    with server.client() as client:
+        assert_bounded(Talk(client, combination.kind), gate, WORKERS * 15)
+
+
+def test_memory_of_messages_that_wait(launch: Launch, combination: Combination, gate: Gate) -> None:
+    server = launch().wait_listening()
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([(str(number), bytes(4096)) for number in range(500)])
+        talk.answers(500)
+        before = resident(server.pid)
+        talk.send([(str(number), gate.block()) for number in range(combination.concurrency)])
+        gate.wait_entered(combination.concurrency)
+        talk.send((str(number), bytes(4096)) for number in range(50_000))
+        wait_until(lambda: talk.stream.taken > 1000, "the flood flows")
+        taken = wait_steady(lambda: talk.stream.taken)
+        assert taken < 50_000, "the server has let everything in"
+        assert resident(server.pid) - before < 32 * MEBIBYTE
+        assert client.is_ready(combination.kind.service)
+        talk.stream.cancel()
+
+
+def test_memory_is_bounded_for_each_stream(launch: Launch, combination: Combination, gate: Gate) -> None:
+    server = launch().wait_listening()
+    with server.client() as client:
+        blocker = Talk(client, combination.kind)
+        blocker.ask(b"warm")
+        before = resident(server.pid)
+        blocker.send([(str(number), gate.block()) for number in range(combination.concurrency)])
+        gate.wait_entered(combination.concurrency)
+        flood = [combination.kind.request(str(number), bytes(16 * 1024)) for number in range(3000)]
+        talks = [Talk(client, combination.kind) for _ in range(3)]
+        for talk in talks:
+            talk.stream.send(*flood)
+        wait_until(lambda: all(talk.stream.taken > 10 for talk in talks), "the floods flow")
+        wait_steady(lambda: sum(talk.stream.taken for talk in talks))
+        assert all(talk.stream.taken < 3000 for talk in talks)
+        assert resident(server.pid) - before < len(talks) * 32 * MEBIBYTE
+        for talk in talks:
+            talk.stream.cancel()
+
+
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+def test_memory_of_replies_that_nobody_reads(launch: Launch, combination: Combination, size: int) -> None:
+    """What a client sends makes large replies, and the client does not read them."""
+    server = launch().wait_listening()
+    count = 100_000_000 // size
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([(str(number), f"!big {size}".encode()) for number in range(8)])
+        assert len(talk.answers(8)) == 8
+        before = resident(server.pid)
+        talk.send([(str(number), f"!big {size}".encode()) for number in range(count)])
+        wait_until(lambda: talk.stream.taken > 8, "requests flow")
+        rise = wait_steady(lambda: resident(server.pid)) - before
+        assert client.is_ready(combination.kind.service)
+        # A handler's reply is there before it is known to be large: the bound counts handlers, and what is buffered.
+        assert rise < 32 * MEBIBYTE + 2 * combination.concurrency * size
+        with server.client() as other:
+            neighbour = Talk(other, combination.kind)
+            assert neighbour.ask(b"and I?") == b"and I?"
+        got = talk.answers(count, timeout=60)
+        assert sorted(got) == sorted((str(number), bytes(size)) for number in range(count))
+        assert talk.finish() == []
+
+
+def test_client_that_never_reads_and_leaves(server: ServerProcess, combination: Combination) -> None:
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([(str(number), b"!big 100000") for number in range(500)])
+        wait_steady(lambda: talk.stream.taken, seconds=0.2)
+        talk.stream.cancel()
+        with pytest.raises(RpcEndedError):
+            while True:
+                talk.stream.receive()
+    with server.client() as client:
+        assert Talk(client, combination.kind).ask(b"next") == b"next"
