@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from .constants import RUN_DIR
 
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from .strategy import Codec
 
 
-@dataclass(frozen=True)
-class Calls:
+class Calls(NamedTuple):
     """How a kind's messages become calls."""
 
     new_flow: Callable[[], Flow]
@@ -23,8 +21,7 @@ class Calls:
     codec: Codec
 
 
-@dataclass(frozen=True, kw_only=True)
-class Kind:
+class Kind(NamedTuple):
     """One UDF kind, as the server needs to know it."""
 
     name: str
@@ -48,8 +45,10 @@ class Kind:
     load_calls: Callable[[], Calls]
     """Imports the kind's codec, and with it protobuf: most of what importing a kind would cost."""
 
+    info_metadata: Mapping[str, str]
+    """What the kind adds to the server-info file."""
+
     minimum_numaflow_version: str = "1.4.0-z"
-    info_metadata: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sock_path(self) -> str:

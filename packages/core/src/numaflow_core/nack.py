@@ -1,7 +1,6 @@
 """Options of a negative acknowledgement."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,6 @@ if TYPE_CHECKING:
     from ._proto.nack_options_pb2 import NackOptions as WireNackOptions
 
 
-@dataclass(frozen=True)
 class NackOptions:
     """How a negatively acknowledged message is to be delivered again. What is ``None`` is left to the platform.
 
@@ -17,23 +15,33 @@ class NackOptions:
     (JetStream) is delayed by ``delay``; the platform ignores the other options there.
     """
 
-    reason: str | None = None
-    """Why, for logs and for the source."""
+    __slots__ = ("delay", "max_deliveries", "nack_map", "reason")
 
-    max_deliveries: int | None = None
-    """How many deliveries in all, at most."""
+    def __init__(
+        self,
+        reason: str | None = None,
+        max_deliveries: int | None = None,
+        delay: timedelta | None = None,
+        nack_map: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Args:
+            reason: why, for logs and for the source.
+            max_deliveries: how many deliveries in all, at most.
+            delay: how long to wait before the next delivery; sent in whole milliseconds.
+            nack_map: free-form values for a user-defined source.
 
-    delay: timedelta | None = None
-    """How long to wait before the next delivery; sent in whole milliseconds."""
-
-    nack_map: Mapping[str, str] | None = None
-    """Free-form values for a user-defined source."""
-
-    def __post_init__(self) -> None:
-        if self.max_deliveries is not None and not 0 <= self.max_deliveries < 2**32:
-            raise ValueError(f"max_deliveries must be between 0 and 2**32 - 1, got {self.max_deliveries}")
-        if self.delay is not None and self.delay < timedelta(0):
-            raise ValueError(f"delay must not be negative, got {self.delay}")
+        Raises:
+            ValueError: a number that the wire cannot carry.
+        """
+        if max_deliveries is not None and not 0 <= max_deliveries < 2**32:
+            raise ValueError(f"max_deliveries must be between 0 and 2**32 - 1, got {max_deliveries}")
+        if delay is not None and delay < timedelta(0):
+            raise ValueError(f"delay must not be negative, got {delay}")
+        self.reason = reason
+        self.max_deliveries = max_deliveries
+        self.delay = delay
+        self.nack_map = nack_map
 
     @property
     def delay_ms(self) -> int | None:
@@ -50,3 +58,19 @@ class NackOptions:
         if self.delay_ms is not None:
             wire.delay = self.delay_ms
         wire.nack_map.update(self.nack_map or {})
+
+    def _parts(self) -> tuple[object, ...]:
+        return self.reason, self.max_deliveries, self.delay, dict(self.nack_map or {})
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._parts() == other._parts()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return (
+            f"NackOptions(reason={self.reason!r}, max_deliveries={self.max_deliveries!r}, delay={self.delay!r}, "
+            f"nack_map={self.nack_map!r})"
+        )

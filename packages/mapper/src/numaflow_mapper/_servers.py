@@ -4,7 +4,6 @@ import os
 from typing import Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.cpus import available_cpus
 from numaflow_core.kind import Calls, Kind
 from numaflow_core.server import (
     AsyncServer,
@@ -14,11 +13,7 @@ from numaflow_core.server import (
     ShutdownCallback,
     SyncServer,
     Transport,
-    concurrency_or_default,
-    make_options,
-    threads_or_default,
 )
-from numaflow_core.validate import check_positive
 
 from ._datatypes import MapAsyncHandler, MapAsyncHandlerObject, MapHandler, MapHandlerObject, Mapper
 from ._version import __version__
@@ -47,13 +42,13 @@ MAP_SOCK_PATH: Final = KIND.sock_path
 MAP_SERVER_INFO_FILE_PATH: Final = KIND.info_path
 
 _PARAMETERS: Final = ("keys", "datum")
-_SYNC: Final = HandlerRule("MapServer", Mapper, _PARAMETERS, False, "MapAsyncServer")
-_ASYNC: Final = HandlerRule("MapAsyncServer", Mapper, _PARAMETERS, True, "MapServer")
-_MULTIPROC: Final = HandlerRule("MapMultiProcServer", Mapper, _PARAMETERS, None)
 
 
 class MapServer(SyncServer):
     """Maps messages with a sync handler on threads: for handlers that wait in blocking calls, or do little."""
+
+    _kind = KIND
+    _rule = HandlerRule("MapServer", Mapper, _PARAMETERS, False, "MapAsyncServer")
 
     def __init__(
         self,
@@ -86,23 +81,23 @@ class MapServer(SyncServer):
             ValueError: an argument, or an environment variable, is out of its range.
         """
         super().__init__(
-            KIND,
-            make_options(
-                sock_path=sock_path,
-                server_info_file=server_info_file,
-                max_message_size=max_message_size,
-                transport=transport,
-                grace_period=grace_period,
-                on_startup=on_startup,
-                on_shutdown=on_shutdown,
-            ),
-            _SYNC.check(mapper_instance),
-            threads_or_default(max_threads),
+            mapper_instance,
+            max_threads,
+            sock_path=sock_path,
+            server_info_file=server_info_file,
+            max_message_size=max_message_size,
+            transport=transport,
+            grace_period=grace_period,
+            on_startup=on_startup,
+            on_shutdown=on_shutdown,
         )
 
 
 class MapAsyncServer(AsyncServer):
     """Maps messages with an async handler on the main thread's event loop: for handlers that await."""
+
+    _kind = KIND
+    _rule = HandlerRule("MapAsyncServer", Mapper, _PARAMETERS, True, "MapServer")
 
     def __init__(
         self,
@@ -139,24 +134,24 @@ class MapAsyncServer(AsyncServer):
             ValueError: an argument, or an environment variable, is out of its range.
         """
         super().__init__(
-            KIND,
-            make_options(
-                sock_path=sock_path,
-                server_info_file=server_info_file,
-                max_message_size=max_message_size,
-                transport=transport,
-                grace_period=grace_period,
-                on_startup=on_startup,
-                on_shutdown=on_shutdown,
-            ),
-            _ASYNC.check(mapper_instance),
-            concurrency_or_default(max_concurrency),
+            mapper_instance,
+            max_concurrency,
             shutdown_callback,
+            sock_path=sock_path,
+            server_info_file=server_info_file,
+            max_message_size=max_message_size,
+            transport=transport,
+            grace_period=grace_period,
+            on_startup=on_startup,
+            on_shutdown=on_shutdown,
         )
 
 
 class MapMultiProcServer(MultiProcServer):
     """Maps messages with a handler, sync or async, in worker processes: for handlers that burn CPU."""
+
+    _kind = KIND
+    _rule = HandlerRule("MapMultiProcServer", Mapper, _PARAMETERS, None)
 
     def __init__(
         self,
@@ -193,20 +188,17 @@ class MapMultiProcServer(MultiProcServer):
             ValueError: an argument, or an environment variable, is out of its range.
         """
         super().__init__(
-            KIND,
-            make_options(
-                sock_path=sock_path,
-                server_info_file=server_info_file,
-                max_message_size=max_message_size,
-                transport=transport,
-                grace_period=grace_period,
-                on_startup=on_startup,
-                on_shutdown=on_shutdown,
-            ),
-            _MULTIPROC.check(mapper_instance),
-            available_cpus() if server_count is None else check_positive(server_count, "server_count"),
-            threads_or_default(max_threads),
-            concurrency_or_default(max_concurrency),
+            mapper_instance,
+            server_count,
+            max_threads,
+            max_concurrency,
+            sock_path=sock_path,
+            server_info_file=server_info_file,
+            max_message_size=max_message_size,
+            transport=transport,
+            grace_period=grace_period,
+            on_startup=on_startup,
+            on_shutdown=on_shutdown,
         )
 
 

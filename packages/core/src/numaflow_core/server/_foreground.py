@@ -16,8 +16,8 @@ from ..errors import GracePeriodError, HandlerError, ServerError
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
 from ._memory import keep_freed_memory
-from ._options import ShutdownCallback
 from ._runtime import Runtime, exit_now
+from ._types import ShutdownCallback
 
 logger = logging.getLogger(__name__)
 

@@ -3,66 +3,46 @@
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from ._types import HandlerRule
 
-@dataclass(frozen=True)
-class HandlerRule:
-    """What a server class expects of its handler."""
 
-    server: str
-    """The class's name, for messages."""
+def check_handler(rule: HandlerRule, handler: object) -> Callable[..., Any]:
+    """What the server is to call for this handler.
 
-    base: type
-    """Base of handlers that are classes; their ``handler`` method is called."""
-
-    parameters: tuple[str, ...]
-    """Names of the positional arguments that a handler gets."""
-
-    wants_async: bool | None
-    """Whether it must be ``async def``; ``None`` where both will do."""
-
-    instead: str = ""
-    """The class that takes the other colour."""
-
-    def check(self, handler: object) -> Callable[..., Any]:
-        """What the server is to call.
-
-        Raises:
-            TypeError: saying what is wrong with the handler and what to do.
-        """
-        server = self.server
-        if isinstance(handler, type):
-            raise TypeError(f"{server} takes an instance, got the class {handler.__name__}: pass {handler.__name__}()")
-        method = getattr(handler, "handler", None)
-        target: Any = (
-            method if callable(method) and (isinstance(handler, self.base) or not callable(handler)) else handler
+    Raises:
+        TypeError: saying what is wrong with the handler and what to do.
+    """
+    server = rule.server
+    if isinstance(handler, type):
+        raise TypeError(f"{server} takes an instance, got the class {handler.__name__}: pass {handler.__name__}()")
+    method = getattr(handler, "handler", None)
+    target: Any = method if callable(method) and (isinstance(handler, rule.base) or not callable(handler)) else handler
+    if not callable(target):
+        raise TypeError(
+            f"{server} takes a function, or an object with a handler method, "
+            f"got {type(handler).__name__}: {handler!r:.80}"
         )
-        if not callable(target):
-            raise TypeError(
-                f"{server} takes a function, or an object with a handler method, "
-                f"got {type(handler).__name__}: {handler!r:.80}"
-            )
-        name = getattr(target, "__qualname__", repr(target))
-        if _is_async_generator(target):
-            raise TypeError(f"{server} takes a handler that returns its result; {name} is an async generator")
-        if self.wants_async is True and not is_async(target):
-            raise TypeError(f"{server} takes an async handler, {name} is not: write 'async def', or use {self.instead}")
-        if self.wants_async is False and is_async(target):
-            raise TypeError(f"{server} takes a sync handler, {name} is 'async def': write 'def', or use {self.instead}")
-        try:
-            signature = inspect.signature(target)
-        except (TypeError, ValueError):
-            return target  # type: ignore[no-any-return]  # a builtin that does not tell
-        try:
-            signature.bind(*self.parameters)
-        except TypeError as error:
-            wanted = ", ".join(self.parameters)
-            raise TypeError(
-                f"{server} calls its handler with ({wanted}); {name}{signature} does not fit: {error}"
-            ) from None
-        return target  # type: ignore[no-any-return]
+    name = getattr(target, "__qualname__", repr(target))
+    if _is_async_generator(target):
+        raise TypeError(f"{server} takes a handler that returns its result; {name} is an async generator")
+    if rule.wants_async is True and not is_async(target):
+        raise TypeError(f"{server} takes an async handler, {name} is not: write 'async def', or use {rule.instead}")
+    if rule.wants_async is False and is_async(target):
+        raise TypeError(f"{server} takes a sync handler, {name} is 'async def': write 'def', or use {rule.instead}")
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return target  # type: ignore[no-any-return]  # a builtin that does not tell
+    try:
+        signature.bind(*rule.parameters)
+    except TypeError as error:
+        wanted = ", ".join(rule.parameters)
+        raise TypeError(
+            f"{server} calls its handler with ({wanted}); {name}{signature} does not fit: {error}"
+        ) from None
+    return target  # type: ignore[no-any-return]
 
 
 def is_async(handler: Callable[..., object]) -> bool:

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from ..errors import ServerError, StartError
 from ..kind import Kind
-from ._options import Hook, Options
+from ._options import Options
+from ._types import Hook
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,8 @@
 """A server's settings, after arguments, environment and defaults have been put together."""
 
 import os
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import get_args
 
 from ..constants import (
     DEFAULT_GRACE_PERIOD,
@@ -18,18 +17,7 @@ from ..constants import (
     UNKNOWN_CONTAINER,
 )
 from ..validate import check_positive
-
-if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
-Transport = Literal["h2", "grpcio"]
-"""Names of the transports."""
-
-Hook = Callable[[], Awaitable[None] | None]
-"""Called without arguments; what it returns is awaited if it can be."""
-
-ShutdownCallback = Callable[["AbstractEventLoop"], None] | Callable[["AbstractEventLoop"], Awaitable[None]]
-"""Called with the event loop after it has stopped; an ``async def`` is run on it."""
+from ._types import Hook, Settings, Transport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,21 +35,13 @@ class Options:
     on_shutdown: Hook | None = None
 
 
-def make_options(
-    *,
-    sock_path: str,
-    server_info_file: str,
-    max_message_size: int,
-    transport: str | None,
-    grace_period: float | None,
-    on_startup: Hook | None,
-    on_shutdown: Hook | None,
-) -> Options:
+def make_options(settings: Settings) -> Options:
     """Fill in what was not given from the environment, and check everything.
 
     Raises:
         TypeError, ValueError: naming the argument or the variable.
     """
+    transport, grace_period = settings["transport"], settings["grace_period"]
     chosen = transport if transport is not None else os.environ.get(ENV_TRANSPORT) or "h2"
     if chosen not in get_args(Transport):
         origin = "transport" if transport is not None else ENV_TRANSPORT
@@ -71,15 +51,15 @@ def make_options(
     if not grace_period > 0:
         raise ValueError(f"grace_period must be more than 0 seconds, got {grace_period}")
     return Options(
-        sock_path=_check_path(sock_path, "sock_path"),
-        server_info_file=_check_path(server_info_file, "server_info_file"),
-        max_message_size=check_positive(max_message_size, "max_message_size"),
+        sock_path=_check_path(settings["sock_path"], "sock_path"),
+        server_info_file=_check_path(settings["server_info_file"], "server_info_file"),
+        max_message_size=check_positive(settings["max_message_size"], "max_message_size"),
         transport=chosen,
         grace_period=float(grace_period),
         container_type=os.environ.get(ENV_CONTAINER_TYPE) or UNKNOWN_CONTAINER,
         errors_dir=RUNTIME_ERRORS_DIR,
-        on_startup=on_startup,
-        on_shutdown=on_shutdown,
+        on_startup=settings["on_startup"],
+        on_shutdown=settings["on_shutdown"],
     )
 
 

@@ -22,6 +22,8 @@ from ._rpcs import CallsRpc, ReadyRpc
 
 logger = logging.getLogger(__name__)
 
+_SHUTTING_DOWN: Final = Status(StatusCode.UNAVAILABLE, "the server is shutting down")
+
 _QUIET: Final = 2.0
 """After ``stop()``: seconds without a new message after which open, fully answered streams are ended. A dataplane that
 drains through us may pause that long between batches; one that has gone closes its streams at once."""
@@ -148,7 +150,9 @@ class Runtime:
             sdk = {"sdk": f"{kind.distribution} {kind.version}"}
             write_info(info, kind.minimum_numaflow_version, {**kind.info_metadata, **sdk})
             self.ready.set_result(None)
-            return await self._end
+            outcome = await self._end
+            self._refusing = self._refusing or _SHUTTING_DOWN
+            return outcome
         finally:
             self.remove_files()
             await transport.close(self._patience())
@@ -214,7 +218,7 @@ class Runtime:
 
     def _refuse(self) -> None:
         """Take in nothing more."""
-        self._refusing = Status(StatusCode.UNAVAILABLE, "the server is shutting down")
+        self._refusing = _SHUTTING_DOWN
         for rpc in self._rpcs:
             rpc.refuse()
         self._check_stopped()

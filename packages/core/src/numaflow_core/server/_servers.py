@@ -8,20 +8,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, cast
-
-from ._handlers import is_async
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator
 
+    from typing_extensions import Unpack
+
     from ..kind import Kind
-    from ..strategy import AsyncHandler, Strategy, SyncHandler
+    from ..strategy import Strategy
     from ..strategy._processes import Worker
-    from ._options import Options, ShutdownCallback
+    from ._options import Options
     from ._runtime import Runtime
+    from ._types import HandlerRule, Settings, ShutdownCallback
     from ._workers import WorkerRuntime
 
 
@@ -32,9 +32,15 @@ class Server(ABC):
     tells how it went. ``serving()`` is for a test or a larger program: it touches neither signals nor the process.
     """
 
-    def __init__(self, kind: Kind, options: Options) -> None:
-        self._kind = kind
-        self._options = options
+    _kind: ClassVar[Kind]
+    _rule: ClassVar[HandlerRule]
+
+    def __init__(self, handler: object, **settings: Unpack[Settings]) -> None:
+        from ._handlers import check_handler
+        from ._options import make_options
+
+        self._handler = check_handler(self._rule, handler)
+        self._options = make_options(settings)
         self._runtime: Runtime | None = None
 
     @property
@@ -109,10 +115,11 @@ class Server(ABC):
 class SyncServer(Server):
     """Runs a sync handler on threads."""
 
-    def __init__(self, kind: Kind, options: Options, handler: SyncHandler, max_threads: int) -> None:
-        super().__init__(kind, options)
-        self._handler = handler
-        self.max_threads = max_threads
+    def __init__(self, handler: object, max_threads: int | None, **settings: Unpack[Settings]) -> None:
+        from ._options import threads_or_default
+
+        super().__init__(handler, **settings)
+        self.max_threads = threads_or_default(max_threads)
 
     def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy:
         from ..strategy._threads import ThreadStrategy
@@ -125,15 +132,15 @@ class AsyncServer(Server):
 
     def __init__(
         self,
-        kind: Kind,
-        options: Options,
-        handler: AsyncHandler,
-        max_concurrency: int,
+        handler: object,
+        max_concurrency: int | None,
         shutdown_callback: ShutdownCallback | None,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(kind, options)
-        self._handler = handler
-        self.max_concurrency = max_concurrency
+        from ._options import concurrency_or_default
+
+        super().__init__(handler, **settings)
+        self.max_concurrency = concurrency_or_default(max_concurrency)
         self.shutdown_callback = shutdown_callback
 
     def _shutdown_callback(self) -> ShutdownCallback | None:
@@ -150,18 +157,22 @@ class MultiProcServer(Server):
 
     def __init__(
         self,
-        kind: Kind,
-        options: Options,
-        handler: SyncHandler | AsyncHandler,
-        server_count: int,
-        max_threads: int,
-        max_concurrency: int,
+        handler: object,
+        server_count: int | None,
+        max_threads: int | None,
+        max_concurrency: int | None,
+        **settings: Unpack[Settings],
     ) -> None:
-        super().__init__(kind, options)
-        self._handler = handler
-        self.server_count = server_count
-        self.max_threads = max_threads
-        self.max_concurrency = max_concurrency
+        from ..cpus import available_cpus
+        from ..validate import check_positive
+        from ._handlers import is_async
+        from ._options import concurrency_or_default, threads_or_default
+
+        super().__init__(handler, **settings)
+        self.server_count = available_cpus() if server_count is None else check_positive(server_count, "server_count")
+        self.max_threads = threads_or_default(max_threads)
+        self.max_concurrency = concurrency_or_default(max_concurrency)
+        self._is_async = is_async(self._handler)
         self._workers: list[Worker] = []
 
     def start(self) -> None:
@@ -194,6 +205,8 @@ class MultiProcServer(Server):
             self._workers = []
 
     def _runtime_options(self) -> Options:
+        from dataclasses import replace
+
         return replace(self._options, on_startup=None, on_shutdown=None)  # they run in the workers
 
     def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy:
@@ -201,16 +214,15 @@ class MultiProcServer(Server):
         from ._report import Report
 
         workers, self._workers = self._workers, []
-        concurrency = self.max_concurrency if is_async(self._handler) else self.max_threads
+        concurrency = self.max_concurrency if self._is_async else self.max_threads
         return ProcessStrategy(workers, concurrency, lambda summary, detail: runtime.fail_with(Report(summary, detail)))
 
     def _new_worker_strategy(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> Strategy:
         codec = self._kind.load_calls().codec
-        if is_async(self._handler):
+        if self._is_async:
             from ..strategy._tasks import TaskStrategy
 
-            handler = cast("AsyncHandler", self._handler)
-            return TaskStrategy(handler, codec, self.max_concurrency, runtime.fail, loop)
+            return TaskStrategy(self._handler, codec, self.max_concurrency, runtime.fail, loop)
         from ..strategy._threads import ThreadStrategy
 
         return ThreadStrategy(self._handler, codec, self.max_threads, runtime.fail)
