@@ -28,7 +28,7 @@ class BaseDatum:
         keys: Sequence[str],
         value: Buffer,
         event_time: datetime,
-        watermark: datetime,
+        watermark: datetime | None,
         headers: Mapping[str, str] | None = None,
         user_metadata: UserMetadata | None = None,
         system_metadata: SystemMetadata | None = None,
@@ -36,19 +36,22 @@ class BaseDatum:
         id: str = "",
         previous_vertex: str = "",
     ) -> None:
-        """Make a datum by hand, to test a handler with. Naive datetimes are local time.
+        """Make a datum by hand, to test a handler with. Naive datetimes are local time. A ``watermark`` of ``None`` is
+        none, as in a MonoVertex.
 
         Raises:
             TypeError: an argument is of the wrong type; the message names it.
         """
         for name, time in (("event_time", event_time), ("watermark", watermark)):
-            if not isinstance(time, datetime):
+            if not isinstance(time, datetime) and (time is not None or name == "event_time"):
                 raise TypeError(f"Datum {name} must be a datetime, got {type(time).__name__}: {time!r}")
         request = self._new_request()
         request.keys.extend(check_strings(keys, "Datum keys"))
         request.value = check_bytes(value, "Datum value")
         request.headers.update(headers or {})
         for target, time in ((request.event_time, event_time), (request.watermark, watermark)):
+            if time is None:
+                continue
             seconds, nanos = divmod(datetime_to_ns(time), 1_000_000_000)
             target.seconds, target.nanos = seconds, nanos
             target.SetInParent()

@@ -30,7 +30,7 @@ class BaseMessage:
             value: the payload; any bytes-like object.
             keys: keys of the message; they are not inherited from the input.
             tags: for the conditions on the edges of the pipeline.
-            user_metadata: sent along as it is now; not inherited from the input.
+            user_metadata: kept, not copied, and sent along; not inherited from the input.
 
         Raises:
             TypeError: saying which argument was given what.

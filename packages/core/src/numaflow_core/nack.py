@@ -32,8 +32,17 @@ class NackOptions:
             nack_map: free-form values for a user-defined source.
 
         Raises:
+            TypeError: an argument is of the wrong type; the message names it.
             ValueError: a number that the wire cannot carry.
         """
+        for name, value, wanted in (
+            ("reason", reason, str),
+            ("max_deliveries", max_deliveries, int),
+            ("delay", delay, timedelta),
+            ("nack_map", nack_map, Mapping),
+        ):
+            if value is not None and not isinstance(value, wanted):
+                raise TypeError(f"{name} must be a {wanted.__name__} or None, got {type(value).__name__}: {value!r}")
         if max_deliveries is not None and not 0 <= max_deliveries < 2**32:
             raise ValueError(f"max_deliveries must be between 0 and 2**32 - 1, got {max_deliveries}")
         if delay is not None and delay < timedelta(0):

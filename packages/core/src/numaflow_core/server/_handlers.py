@@ -24,7 +24,7 @@ def check_handler(rule: HandlerRule, handler: object) -> Callable[..., Any]:
             f"{server} takes a function, or an object with a handler method, "
             f"got {type(handler).__name__}: {handler!r:.80}"
         )
-    name = getattr(target, "__qualname__", repr(target))
+    name = handler_name(target)
     if _is_async_generator(target):
         raise TypeError(f"{server} takes a handler that returns its result; {name} is an async generator")
     if rule.wants_async is True and not is_async(target):
@@ -43,6 +43,11 @@ def check_handler(rule: HandlerRule, handler: object) -> Callable[..., Any]:
             f"{server} calls its handler with ({wanted}); {name}{signature} does not fit: {error}"
         ) from None
     return target  # type: ignore[no-any-return]
+
+
+def handler_name(handler: Callable[..., object]) -> str:
+    """The handler's name, as the user wrote it."""
+    return getattr(handler, "__qualname__", None) or type(handler).__qualname__
 
 
 def is_async(handler: Callable[..., object]) -> bool:

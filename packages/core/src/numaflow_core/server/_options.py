@@ -1,8 +1,9 @@
 """A server's settings, after arguments, environment and defaults have been put together."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import get_args
+from typing import Final, TypeVar, get_args
 
 from ..constants import (
     DEFAULT_GRACE_PERIOD,
@@ -18,6 +19,10 @@ from ..constants import (
 )
 from ..validate import check_positive
 from ._types import Hook, Settings, Transport
+
+_N = TypeVar("_N", int, float)
+_LONGEST_GRACE: Final = 86_400
+"""A day; a pod is not given more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +52,13 @@ def make_options(settings: Settings) -> Options:
         origin = "transport" if transport is not None else ENV_TRANSPORT
         raise ValueError(f"{origin} must be one of {', '.join(get_args(Transport))}, got {chosen!r}")
     if grace_period is None:
-        grace_period = _number_from_env(ENV_GRACE_PERIOD, DEFAULT_GRACE_PERIOD)
-    if not grace_period > 0:
-        raise ValueError(f"grace_period must be more than 0 seconds, got {grace_period}")
+        grace_period = _from_env(ENV_GRACE_PERIOD, float, DEFAULT_GRACE_PERIOD)
+    elif isinstance(grace_period, bool) or not isinstance(grace_period, (int, float)):
+        raise TypeError(
+            f"grace_period must be a number of seconds, got {type(grace_period).__name__}: {grace_period!r}"
+        )
+    if not 0 < grace_period <= _LONGEST_GRACE:
+        raise ValueError(f"grace_period must be more than 0 and at most {_LONGEST_GRACE} seconds, got {grace_period}")
     return Options(
         sock_path=_check_path(settings["sock_path"], "sock_path"),
         server_info_file=_check_path(settings["server_info_file"], "server_info_file"),
@@ -66,25 +75,26 @@ def make_options(settings: Settings) -> Options:
 def threads_or_default(max_threads: int | None) -> int:
     """``max_threads``, or the environment's, or the default."""
     if max_threads is None:
-        return check_positive(int(_number_from_env(ENV_MAX_THREADS, DEFAULT_MAX_THREADS)), ENV_MAX_THREADS)
+        return check_positive(_from_env(ENV_MAX_THREADS, int, DEFAULT_MAX_THREADS), ENV_MAX_THREADS)
     return check_positive(max_threads, "max_threads")
 
 
 def concurrency_or_default(max_concurrency: int | None) -> int:
     """``max_concurrency``, or the environment's, or the default."""
     if max_concurrency is None:
-        return check_positive(int(_number_from_env(ENV_MAX_CONCURRENCY, DEFAULT_MAX_CONCURRENCY)), ENV_MAX_CONCURRENCY)
+        return check_positive(_from_env(ENV_MAX_CONCURRENCY, int, DEFAULT_MAX_CONCURRENCY), ENV_MAX_CONCURRENCY)
     return check_positive(max_concurrency, "max_concurrency")
 
 
-def _number_from_env(name: str, default: float) -> float:
+def _from_env(name: str, parse: Callable[[str], _N], default: _N) -> _N:
     text = os.environ.get(name)
     if not text:
         return default
     try:
-        return float(text)
+        return parse(text)
     except ValueError:
-        raise ValueError(f"the environment variable {name} must be a number, got {text!r}") from None
+        what = "a whole number" if parse is int else "a number"
+        raise ValueError(f"the environment variable {name} must be {what}, got {text!r}") from None
 
 
 def _check_path(path: str, field: str) -> str:

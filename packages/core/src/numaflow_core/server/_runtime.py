@@ -43,7 +43,13 @@ class Runtime:
     """
 
     def __init__(
-        self, kind: Kind, options: Options, new_strategy: Callable[["Runtime"], Strategy], *, owns_process: bool
+        self,
+        kind: Kind,
+        options: Options,
+        new_strategy: Callable[["Runtime"], Strategy],
+        *,
+        handler_name: str,
+        owns_process: bool,
     ) -> None:
         self.kind = kind
         self.options = options
@@ -51,6 +57,7 @@ class Runtime:
         self.finished: Future[ServerError | None] = Future()
         self.loop: asyncio.AbstractEventLoop
         self._calls = kind.load_calls()
+        self._handler_name = handler_name
         self._owns_process = owns_process
         self._claims: list[Claim] = []
         self._strategy = new_strategy(self)
@@ -102,9 +109,11 @@ class Runtime:
 
     def _announce(self, report: Report, error: BaseException | None) -> None:
         container = self.options.container_type
-        logger.error("the %s handler raised, the server ends: %s\n%s", self.kind.name, report.summary, report.detail)
+        what = f"{self.kind.name} handler {self._handler_name} failed" if report.detail else "a worker process died"
+        logger.error("%s, the server ends: %s\n%s", what, report.summary, report.detail)
         self._call(self._fail, report.status(container), report, error)
-        report.persist(container, self.options.errors_dir)
+        if self._owns_process:
+            report.persist(container, self.options.errors_dir)
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         try:
@@ -245,7 +254,7 @@ class Runtime:
         self._arm_reaper(_FAILURE_EXIT, 1)
         for rpc in list(self._rpcs):
             rpc.end(status)
-        failure = HandlerError(f"the {self.kind.name} handler raised: {report.summary}")
+        failure = HandlerError(f"{self.kind.name} handler {self._handler_name} failed: {report.summary}")
         failure.__cause__ = error
         self._finish(failure)
 

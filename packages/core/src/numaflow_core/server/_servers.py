@@ -92,12 +92,14 @@ class Server(ABC):
             self._runtime.stop()
 
     def _new_runtime(self, loop: asyncio.AbstractEventLoop, *, owns_process: bool) -> Runtime:
+        from ._handlers import handler_name
         from ._runtime import Runtime
 
         self._runtime = Runtime(
             self._kind,
             self._runtime_options(),
             lambda runtime: self._new_strategy(runtime, loop),
+            handler_name=handler_name(self._handler),
             owns_process=owns_process,
         )
         return self._runtime
