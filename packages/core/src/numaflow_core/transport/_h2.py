@@ -205,8 +205,7 @@ class H2Protocol(asyncio.BufferedProtocol):
             if stream.half_closed:
                 self._reset(stream, ErrorCodes.STREAM_CLOSED, "sent data after the end of its stream")
             return
-        stream.credit -= size
-        if stream.credit < 0:
+        if not stream.charge(size):
             self._reset(stream, ErrorCodes.FLOW_CONTROL_ERROR, "overran its flow control window")
             return
         if flags & _PADDED:

@@ -4,6 +4,7 @@ import logging
 from asyncio import TimerHandle
 from collections import deque
 from collections.abc import Sequence
+from time import monotonic
 from typing import Protocol
 
 from ..buffers import Buffer, Outgoing, coalesce
@@ -13,6 +14,10 @@ from ._headers import Headers, ended, trailers
 from ._messages import MessageReader, frame_messages
 
 logger = logging.getLogger(__name__)
+
+_SLOW = 0.01
+"""Seconds. A peer that has to wait longer for credit could have more messages handled at once: its window doubles.
+While handlers are fast the window stays as it is, and what is in it stays in the processor's cache."""
 
 
 class Connection(Protocol):
@@ -36,6 +41,7 @@ class H2Stream:
         "_drain_wanted",
         "_end_told",
         "_incoming",
+        "_waits_since",
         "_window",
         "credit",
         "deadline",
@@ -61,6 +67,7 @@ class H2Stream:
         self.credit = INITIAL_WINDOW  # what the peer may still send
         self.held = 0  # bytes of whole messages that are not released
         self._window = INITIAL_WINDOW
+        self._waits_since: float | None = None  # when the peer was about to run out of credit
         self._incoming: list[Buffer] = []
         self.half_closed = False
         self._end_told = False
@@ -106,10 +113,16 @@ class H2Stream:
 
     def release(self, size: int) -> None:
         self.held -= size
-        self._window = STREAM_WINDOW
         self.replenish()
 
     # -- for the connection
+
+    def charge(self, size: int) -> bool:
+        """Count a DATA frame against what the peer may send; return whether it might."""
+        self.credit -= size
+        if self._waits_since is None and self.credit < self._window // 4:
+            self._waits_since = monotonic()
+        return self.credit >= 0
 
     def arrived(self, data: memoryview) -> None:
         """Take the payload of a DATA frame. Raises: ProtocolError."""
@@ -122,9 +135,15 @@ class H2Stream:
         if self.half_closed or self.done or self.trailers is not None:
             return
         room = self._window - self.held - self.credit
-        if room >= self._window // 4:
-            self.credit += room
-            self._connection.grant(self, room)
+        if room < self._window // 4:
+            return
+        if self._waits_since is not None:
+            if monotonic() - self._waits_since > _SLOW and self._window < STREAM_WINDOW:
+                room += self._window
+                self._window *= 2
+            self._waits_since = None
+        self.credit += room
+        self._connection.grant(self, room)
 
     def deliver(self) -> None:
         """Hand over what has arrived."""
