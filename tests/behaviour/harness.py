@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic, sleep
 from types import TracebackType
@@ -151,8 +152,9 @@ class ServerProcess:
             "--workers": WORKERS,
         }
         given = [str(option) for option in options]
+        unset = {part for pair in pairwise(given) if pair[1] == "unset" for part in pair}
         arguments = [str(part) for key, value in defaults.items() if key not in given for part in (key, value)]
-        arguments += [option for option in given if option != "unset"]
+        arguments += [part for part in given if part not in unset]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
         for variable in ("NUMAFLOW_UD_CONTAINER_TYPE", "NUMAFLOW_TRANSPORT", "MAX_THREADS", "MAX_CONCURRENCY"):
             if variable not in (env or {}):
@@ -256,7 +258,7 @@ class Talk:
             assert self.kind.is_opening_reply(self.stream.receive(PATIENCE))
 
     def send(self, requests: Iterable[tuple[str, bytes]]) -> None:
-        self.stream.send(*(self.kind.request(id, payload) for id, payload in requests), *self.kind.closing)
+        self.stream.send(*(self.kind.request(*request) for request in requests), *self.kind.closing)
 
     def answers(self, count: int, timeout: float = 30.0) -> list[tuple[str, bytes]]:
         """The next ``count`` answers, in the order in which they come."""

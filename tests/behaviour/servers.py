@@ -36,7 +36,7 @@ Act = Callable[[bytes], bytes]
 ActAsync = Callable[[bytes], Awaitable[bytes]]
 
 
-class Nonsense(Exception):
+class NonsenseWantedError(Exception):
     """Carries what a handler is to return in place of an answer."""
 
 
@@ -66,7 +66,7 @@ def command(name: str, argument: str) -> bytes:
     if name == "!interrupt":
         raise KeyboardInterrupt
     if name == "!nonsense":
-        raise Nonsense
+        raise NonsenseWantedError
     if name == "!big":
         return bytes(int(argument))
     if name == "!exit":
@@ -112,13 +112,13 @@ def build_map(options: argparse.Namespace, settings: dict[str, Any]) -> Any:
     def handle(keys: list[str], datum: Datum) -> Messages:
         try:
             return Messages(Message(act(datum.value), keys=keys))
-        except Nonsense:
+        except NonsenseWantedError:
             return 42  # type: ignore[return-value]
 
     async def handle_async(keys: list[str], datum: Datum) -> Messages:
         try:
             return Messages(Message(await act_async(datum.value), keys=keys))
-        except Nonsense:
+        except NonsenseWantedError:
             return 42  # type: ignore[return-value]
 
     class Handler(Mapper):
@@ -128,7 +128,7 @@ def build_map(options: argparse.Namespace, settings: dict[str, Any]) -> Any:
     handlers: dict[str, Any] = {
         "closure": handle_async if options.type == "async" else handle,
         "async": handle_async,
-        "lambda": lambda keys, datum: handle(keys, datum),
+        "lambda": lambda keys, datum: handle(list(keys), datum),
         "class": Handler(),
         "partial": partial(lambda extra, keys, datum: handle(keys, datum), object()),
     }

@@ -1,6 +1,7 @@
 """The socket and the server-info file: claimed, published and removed so that nothing of another server is touched."""
 
 import json
+import logging
 import os
 import socket
 import stat
@@ -11,7 +12,12 @@ from typing import Final
 from ..constants import CONTRACT_VERSION, SERVER_INFO_END
 from ..errors import StartError
 
+logger = logging.getLogger(__name__)
+
 _PROBE_TIMEOUT: Final = 1.0
+_LONGEST_PATH: Final = 107 - len(".new")
+"""What a socket address holds (``sun_path``, less its final zero), for the draft's longer name."""
+
 _SOCKET_MODE: Final = 0o777
 """Containers of a pod may run as different users, and connecting takes the right to write."""
 
@@ -30,10 +36,14 @@ class Claim:
         self._inode = _inode(self.path)
 
     def remove(self) -> None:
-        """Remove what was published, unless somebody has replaced it since; and a draft."""
-        Path(self.draft).unlink(missing_ok=True)
-        if self._inode is not None and _inode(self.path) == self._inode:
-            os.unlink(self.path)
+        """Remove what was published, unless somebody has replaced it since; and a draft. Never raises: the server
+        ends, and what cannot be removed is replaced at the next start."""
+        try:
+            Path(self.draft).unlink(missing_ok=True)
+            if self._inode is not None and _inode(self.path) == self._inode:
+                os.unlink(self.path)
+        except OSError as error:
+            logger.debug("cannot remove %s: %s", self.path, error)
         self._inode = None
 
 
@@ -49,6 +59,8 @@ def claim_socket(path: str) -> Claim:
     folder = os.path.dirname(path) or "."
     if not os.path.isdir(folder):
         raise StartError(f"cannot listen on {path}: the folder {folder} does not exist")
+    if len(os.fsencode(path)) > _LONGEST_PATH:
+        raise StartError(f"cannot listen on {path}: the path is too long for a socket, at most {_LONGEST_PATH} bytes")
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:

@@ -95,6 +95,8 @@ class _Foreground:
             if self._runtime is not None:
                 self._runtime.release_process()
             return
+        if isinstance(outcome, HandlerError) and self._runtime is not None:
+            self._runtime.wait_announced()
         if isinstance(outcome, (HandlerError, GracePeriodError)):
             sys.exit(1)  # logged where it happened
         if isinstance(outcome, ServerError):

@@ -68,6 +68,7 @@ class Runtime:
         self._quiet: asyncio.TimerHandle | None = None
         self._refusing: Status | None = None
         self._failed = threading.Lock()
+        self._announced = threading.Event()
         self._reaper: threading.Timer | None = None
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="numaflow-transport", daemon=True)
@@ -93,6 +94,10 @@ class Runtime:
         if self._failed.acquire(blocking=False):
             self._announce(report, None)
 
+    def wait_announced(self) -> None:
+        """After a failure: wait until it is told everywhere, as long as promptness allows."""
+        self._announced.wait(_FAILURE_EXIT)
+
     def release_process(self) -> None:
         """The owner has seen the end and goes on living."""
         if self._reaper is not None:
@@ -114,6 +119,7 @@ class Runtime:
         self._call(self._fail, report.status(container), report, error)
         if self._owns_process:
             report.persist(container, self.options.errors_dir)
+        self._announced.set()
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
         try:
@@ -243,20 +249,20 @@ class Runtime:
             text = f"the grace period of {self.options.grace_period:.0f} s is over with {left} messages unanswered"
             logger.error("%s", text)
             self._arm_reaper(_FAILURE_EXIT, 1)
+            self._finish(GracePeriodError(text))  # before the streams end, whose end would be a clean one
             for rpc in list(self._rpcs):
                 rpc.end(Status(StatusCode.UNAVAILABLE, text))
-            self._finish(GracePeriodError(text))
 
     def _fail(self, status: Status, report: Report, error: BaseException | None) -> None:
         if self._end.done():
             return
         self._refusing = status
         self._arm_reaper(_FAILURE_EXIT, 1)
-        for rpc in list(self._rpcs):
-            rpc.end(status)
         failure = HandlerError(f"{self.kind.name} handler {self._handler_name} failed: {report.summary}")
         failure.__cause__ = error
         self._finish(failure)
+        for rpc in list(self._rpcs):
+            rpc.end(status)
 
     def _finish(self, outcome: ServerError | None) -> None:
         if not self._end.done():

@@ -45,6 +45,7 @@ _END_STREAM, _END_HEADERS, _PADDED = 0x1, 0x4, 0x8
 _MAX_FRAME: Final = 128 * 1024
 _RECEIVE_BUFFER: Final = 2 * _MAX_FRAME
 _CONNECTION_WINDOW: Final = 1 << 30
+_WIDENED_LIMIT: Final = 64 << 20
 _MAX_STREAMS: Final = 16_384
 _MAX_HEADER_LIST: Final = 64 * 1024
 
@@ -90,7 +91,7 @@ class H2Protocol(asyncio.BufferedProtocol):
 
     def __init__(self, owner: "H2Transport") -> None:
         self._owner = owner
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._h2 = _Connection()
         self._buffer = bytearray(_RECEIVE_BUFFER)
         self._view = memoryview(self._buffer)
@@ -101,6 +102,7 @@ class H2Protocol(asyncio.BufferedProtocol):
         self._last_stream = 0
         self._received: dict[H2Stream, None] = {}
         self._credit = _CONNECTION_WINDOW
+        self._widened = 0  # by how much the streams' windows have grown
         self._sock: asyncio.Transport | None = None
         self._out: list[bytes | bytearray | memoryview] = []
         self._ready: dict[H2Stream, None] = {}
@@ -108,8 +110,8 @@ class H2Protocol(asyncio.BufferedProtocol):
         self._paused = False
         self._leaving = False
         self._control_left = float(_CONTROL_BURST)
-        self._control_at = self._loop.time()
-        self.closed = self._loop.create_future()
+        self._control_at = self.loop.time()
+        self.closed = self.loop.create_future()
 
     # -- asyncio
 
@@ -243,7 +245,7 @@ class H2Protocol(asyncio.BufferedProtocol):
         self._events(self._h2.receive_data(frame))
 
     def _spend_control(self) -> None:
-        now = self._loop.time()
+        now = self.loop.time()
         earned = (now - self._control_at) * _CONTROL_PER_SECOND
         self._control_left = min(_CONTROL_BURST, self._control_left + earned) - 1
         self._control_at = now
@@ -289,7 +291,7 @@ class H2Protocol(asyncio.BufferedProtocol):
         try:
             if "grpc-timeout" in headers:
                 timeout = parse_timeout(headers["grpc-timeout"])
-                stream.deadline = self._loop.call_later(timeout, self._deadline_passed, stream)
+                stream.deadline = self.loop.call_later(timeout, self._deadline_passed, stream)
         except ProtocolError as error:
             stream.fail(error)
             return
@@ -309,11 +311,19 @@ class H2Protocol(asyncio.BufferedProtocol):
     def grant(self, stream: H2Stream, size: int) -> None:
         self._write_window_update(stream.id, size)
 
+    def may_widen(self, size: int) -> bool:
+        if self._widened + size > _WIDENED_LIMIT:
+            return False
+        self._widened += size
+        return True
+
     def forget(self, stream: H2Stream) -> None:
+        if stream.id in self._streams:
+            self._widened -= stream.window - INITIAL_WINDOW
         self._streams.pop(stream.id, None)
         self._ready.pop(stream, None)
         if self._leaving and not self._streams:
-            self._loop.call_soon(self._goodbye)
+            self.loop.call_soon(self._goodbye)
 
     def _reset(self, stream: H2Stream, code: ErrorCodes, what: str) -> None:
         logger.warning("%s: the peer %s; stream reset", stream.name, what)
@@ -336,7 +346,7 @@ class H2Protocol(asyncio.BufferedProtocol):
     def _schedule_flush(self) -> None:
         if not self._flush_due:
             self._flush_due = True
-            self._loop.call_soon(self._flush)
+            self.loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flush_due = False

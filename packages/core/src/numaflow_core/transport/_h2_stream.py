@@ -1,10 +1,9 @@
 """One RPC on an HTTP/2 connection: what came in, what goes out, and how much of both."""
 
 import logging
-from asyncio import TimerHandle
+from asyncio import AbstractEventLoop, TimerHandle
 from collections import deque
 from collections.abc import Sequence
-from time import monotonic
 from typing import Protocol
 
 from ..buffers import Buffer, Outgoing, coalesce
@@ -15,9 +14,9 @@ from ._messages import MessageReader, frame_messages
 
 logger = logging.getLogger(__name__)
 
-_SLOW = 0.01
-"""Seconds. A peer that has to wait longer for credit could have more messages handled at once: its window doubles.
-While handlers are fast the window stays as it is, and what is in it stays in the processor's cache."""
+_SLOW = 0.05
+"""Seconds. When a peer waits longer for credit, handlers are slow and more messages at once might help: the window
+doubles. While handlers are fast it stays small, and what is in it stays in the processor's cache."""
 
 
 class Connection(Protocol):
@@ -25,6 +24,11 @@ class Connection(Protocol):
 
     def output_ready(self, stream: "H2Stream") -> None:
         """There are bytes or trailers to write."""
+
+    loop: AbstractEventLoop
+
+    def may_widen(self, size: int) -> bool:
+        """Whether a stream's window may grow by ``size``, as far as the others leave room for it."""
 
     def grant(self, stream: "H2Stream", size: int) -> None:
         """Send a WINDOW_UPDATE."""
@@ -41,8 +45,7 @@ class H2Stream:
         "_drain_wanted",
         "_end_told",
         "_incoming",
-        "_waits_since",
-        "_window",
+        "_waiting",
         "credit",
         "deadline",
         "done",
@@ -55,6 +58,7 @@ class H2Stream:
         "reader",
         "receiver",
         "trailers",
+        "window",
     )
 
     def __init__(self, connection: Connection, stream_id: int, name: str, reader: MessageReader) -> None:
@@ -66,8 +70,8 @@ class H2Stream:
         self.deadline: TimerHandle | None = None
         self.credit = INITIAL_WINDOW  # what the peer may still send
         self.held = 0  # bytes of whole messages that are not released
-        self._window = INITIAL_WINDOW
-        self._waits_since: float | None = None  # when the peer was about to run out of credit
+        self.window = INITIAL_WINDOW
+        self._waiting: TimerHandle | None = None  # set while the peer is about to run out of credit
         self._incoming: list[Buffer] = []
         self.half_closed = False
         self._end_told = False
@@ -120,8 +124,8 @@ class H2Stream:
     def charge(self, size: int) -> bool:
         """Count a DATA frame against what the peer may send; return whether it might."""
         self.credit -= size
-        if self._waits_since is None and self.credit < self._window // 4:
-            self._waits_since = monotonic()
+        if self._waiting is None and self.credit < self.window // 4 and self.window < STREAM_WINDOW:
+            self._waiting = self._connection.loop.call_later(_SLOW, self._widen)
         return self.credit >= 0
 
     def arrived(self, data: memoryview) -> None:
@@ -134,16 +138,20 @@ class H2Stream:
         """Let the peer send as much as the window has room for, once that is worth a frame."""
         if self.half_closed or self.done or self.trailers is not None:
             return
-        room = self._window - self.held - self.credit
-        if room < self._window // 4:
-            return
-        if self._waits_since is not None:
-            if monotonic() - self._waits_since > _SLOW and self._window < STREAM_WINDOW:
-                room += self._window
-                self._window *= 2
-            self._waits_since = None
-        self.credit += room
-        self._connection.grant(self, room)
+        room = self.window - self.held - self.credit
+        if room >= self.window // 4:
+            if self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
+            self.credit += room
+            self._connection.grant(self, room)
+
+    def _widen(self) -> None:
+        """The peer has waited for credit."""
+        self._waiting = None
+        if not self.done and self._connection.may_widen(self.window):
+            self.window *= 2
+            self.replenish()
 
     def deliver(self) -> None:
         """Hand over what has arrived."""
@@ -184,6 +192,7 @@ class H2Stream:
         self.out.clear()
         self.out_size = 0
         self._incoming.clear()
-        if self.deadline is not None:
-            self.deadline.cancel()
+        for timer in (self.deadline, self._waiting):
+            if timer is not None:
+                timer.cancel()
         self._connection.forget(self)

@@ -1,0 +1,156 @@
+"""Large messages, compressed ones, deadlines, and clients that are slow to read."""
+
+import gzip
+
+import pytest
+
+from .harness import Gate, ServerProcess, Talk, assert_serves, wait_steady, wait_until
+from .kinds import Combination
+from .raw import RawPeer, message
+
+DEADLINE_EXCEEDED = "4"
+
+
+def test_ten_megabytes_both_ways(server: ServerProcess, combination: Combination) -> None:
+    payload = bytes(range(256)) * 40_000
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        sent = [(str(number), payload) for number in range(4)]
+        talk.send(sent)
+        assert sorted(talk.finish()) == sorted(sent)
+
+
+def test_sixty_megabytes_both_ways(server: ServerProcess, combination: Combination) -> None:
+    payload = bytes(range(256)) * 245_000
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([("large", payload), ("small", b"s")])
+        assert sorted(talk.finish(60)) == [("large", payload), ("small", b"s")]
+
+
+def test_sizes_around_the_edges_of_frames(server: ServerProcess, combination: Combination) -> None:
+    sizes = [0, 1, 16_379, 16_384, 16_385, 65_535, 65_536, 131_067, 131_072, 131_073, 262_144, 1_048_576, 1_048_600]
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        sent = [(str(size), b"\xa5" * size) for size in sizes]
+        talk.send(sent)
+        assert sorted(talk.finish()) == sorted(sent)
+
+
+def test_many_sizes_mixed(server: ServerProcess, combination: Combination) -> None:
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        sent = [(str(number), b"\x5a" * (number * number * 7 % 50_000)) for number in range(400)]
+        talk.send(sent)
+        assert sorted(talk.finish()) == sorted(sent)
+
+
+def test_message_of_exactly_the_window_without_handshake(server: ServerProcess, combination: Combination) -> None:
+    """A first message that is larger than what the server grants in advance still comes through, to be refused."""
+    with server.client() as client:
+        talk = Talk(client, combination.kind, opened=not combination.kind.opening)
+        talk.send([("first", bytes(5_000_000))])
+        outcome = talk.stream.status()
+        assert outcome.code == ("INVALID_ARGUMENT" if combination.kind.opening else "OK")
+
+
+def test_compressed_messages(server: ServerProcess, combination: Combination) -> None:
+    with server.client() as client:
+        talk = Talk(client, combination.kind, gzip=True)
+        sent = [("a", b"a" * 100_000), ("b", b"short"), ("c", b""), ("d", bytes(range(256)) * 4000)]
+        talk.send(sent)
+        assert sorted(talk.finish()) == sorted(sent)
+
+
+def test_compressed_and_plain_messages_mixed(server: ServerProcess, combination: Combination) -> None:
+    kind = combination.kind
+    with RawPeer(server) as peer:
+        peer.write(
+            peer.request(1, more=[("grpc-encoding", "gzip")]),
+            *(peer.data(1, message(each)) for each in kind.opening),
+            peer.data(1, message(gzip.compress(kind.request("1", b"squeezed")), flag=1)),
+            peer.data(1, message(kind.request("2", b"plain")), end=True),
+        )
+        assert peer.trailers(1)["grpc-status"] == "0"
+
+
+def test_messages_cut_anywhere(server: ServerProcess, combination: Combination) -> None:
+    """Frames need not end where messages do."""
+    kind = combination.kind
+    stream = b"".join(
+        map(message, [*kind.opening, *(kind.request(str(n), b"x" * n) for n in range(40)), *kind.closing])
+    )
+    with RawPeer(server) as peer:
+        peer.write(peer.request(1))
+        position, size = 0, 1
+        while position < len(stream):
+            peer.write(peer.data(1, stream[position : position + size]))
+            position, size = position + size, size % 13 + 1
+        peer.write(peer.data(1, b"", end=True))
+        assert peer.trailers(1)["grpc-status"] == "0"
+
+
+def test_padded_frames(server: ServerProcess, combination: Combination) -> None:
+    if combination.transport == "grpcio":
+        pytest.skip("grpcio takes padding for a protocol error")
+    kind = combination.kind
+    with RawPeer(server) as peer:
+        peer.write(peer.request(1))
+        for number, each in enumerate([*kind.opening, kind.request("1", b"padded"), *kind.closing]):
+            frame = peer.data(1, message(each))
+            frame.flags.add("PADDED")
+            frame.pad_length = 17 * number
+            peer.write(frame)
+        peer.write(peer.data(1, b"", end=True))
+        assert peer.trailers(1)["grpc-status"] == "0"
+
+
+def test_deadline_of_the_client(server: ServerProcess, combination: Combination, gate: Gate) -> None:
+    with server.client() as client:
+        neighbour = Talk(client, combination.kind)
+        talk = Talk(client, combination.kind, deadline=0.5)
+        talk.send([("late", gate.block())])
+        assert talk.stream.status().code == "DEADLINE_EXCEEDED"
+        assert neighbour.ask(b"no deadline") == b"no deadline"
+    gate.open()
+    assert_serves(server)
+
+
+def test_deadline_is_kept_by_the_server_too(server: ServerProcess, combination: Combination) -> None:
+    with RawPeer(server) as peer:
+        peer.write(peer.request(1, more=[("grpc-timeout", "50m")]))
+        found = peer.trailers(1)
+        if combination.transport == "h2":
+            assert found["grpc-status"] == DEADLINE_EXCEEDED
+        else:
+            assert ":reset" in found or found["grpc-status"] == DEADLINE_EXCEEDED
+
+
+def test_deadline_that_is_far_away(server: ServerProcess, combination: Combination) -> None:
+    with server.client() as client:
+        talk = Talk(client, combination.kind, deadline=600)
+        assert talk.ask(b"in time") == b"in time"
+        assert talk.finish() == []
+
+
+def test_client_that_reads_late_gets_everything(server: ServerProcess, combination: Combination) -> None:
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        sent = [(str(number), b"\x11" * 20_000) for number in range(2000)]
+        talk.send(sent)
+        talk.stream.half_close()
+        wait_until(lambda: talk.stream.taken > 100, "requests flow")
+        taken = wait_steady(lambda: talk.stream.taken, seconds=0.3)
+        assert taken < len(sent), "the server has buffered 40 MB of replies"
+        assert sorted(talk.finish(60)) == sorted(sent)
+
+
+def test_slow_reader_does_not_hold_up_another_stream(server: ServerProcess, combination: Combination) -> None:
+    """The other stream has a connection of its own: on the same one, HTTP/2's window is shared."""
+    with server.client() as client, server.client() as other:
+        lazy = Talk(client, combination.kind)
+        lazy.send([(str(number), b"!big 1000000") for number in range(50)])
+        neighbour = Talk(other, combination.kind)
+        for number in range(20):
+            assert neighbour.ask(b"quick", id=str(number)) == b"quick"
+        assert len(lazy.answers(50)) == 50

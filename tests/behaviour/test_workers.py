@@ -1,0 +1,195 @@
+"""Worker processes: one socket in front of them, and no worker outlives the server."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from numaflow_core.cpus import available_cpus
+
+from .conftest import Launch
+from .harness import SCRIPT, Gate, ServerProcess, Talk, assert_serves, children, is_alive, wait_until
+from .kinds import COMBINATIONS, WORKERS, Combination
+
+pytestmark = pytest.mark.parametrize(
+    "combination",
+    [each for each in COMBINATIONS if each.type == "multiproc"],
+    ids=lambda combination: combination.id,
+    indirect=True,
+    scope="session",
+)
+
+
+@pytest.fixture
+def running(launch: Launch) -> Iterator[tuple[ServerProcess, list[int]]]:
+    """A server of the test's own, and its workers; none of them may be left at the end."""
+    server = launch().wait_listening()
+    workers = children(server.pid)
+    assert len(workers) == WORKERS
+    yield server, workers
+    server.wait()
+    wait_until(lambda: not any(map(is_alive, workers)), "the workers are gone")
+
+
+def test_as_many_workers_as_asked_for(launch: Launch) -> None:
+    server = launch("--workers", 5).wait_listening()
+    assert len(children(server.pid)) == 5
+
+
+def test_a_worker_for_every_cpu(launch: Launch) -> None:
+    server = launch("--workers", "unset").wait_listening()
+    assert len(children(server.pid)) == available_cpus()
+
+
+def test_one_socket_is_all_there_is(server: ServerProcess) -> None:
+    sockets = [path for path in server.folder.iterdir() if path.is_socket()]
+    assert sockets == [server.sock]
+
+
+def test_one_stream_uses_all_workers(server: ServerProcess, combination: Combination, gate: Gate) -> None:
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([(str(number), gate.block()) for number in range(combination.concurrency)])
+        gate.wait_entered(combination.concurrency)
+        assert gate.workers() == set(children(server.pid))
+        gate.open()
+        assert len(talk.finish()) == combination.concurrency
+
+
+def test_worker_that_is_stuck_does_not_hold_up_the_other(launch: Launch, combination: Combination, gate: Gate) -> None:
+    server = launch("--threads", 1).wait_listening()
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([("stuck", gate.stall())])
+        gate.wait_entered(1)
+        sent = [(str(number), b"quick") for number in range(500)]
+        talk.send(sent)
+        answers = talk.answers(499 if WORKERS > 1 else 0)
+        assert set(answers) <= set(sent)
+        gate.open()
+        assert sorted([*answers, *talk.finish()]) == sorted([*sent, ("stuck", gate.stall())])
+
+
+def test_killed_worker_ends_the_server(
+    running: tuple[ServerProcess, list[int]], combination: Combination, gate: Gate
+) -> None:
+    server, workers = running
+    with server.client() as client:
+        talks = [Talk(client, combination.kind), Talk(client, combination.kind)]
+        talks[0].send([(str(number), gate.stall()) for number in range(combination.concurrency)])
+        gate.wait_entered(combination.concurrency)
+        os.kill(workers[0], signal.SIGKILL)
+        for talk in talks:
+            outcome = talk.stream.status()
+            assert outcome.code == "INTERNAL"
+            assert outcome.message.startswith("UDF_EXECUTION_ERROR(unknown-container): worker ")
+            assert f"(pid {workers[0]}) was killed by SIGKILL" in outcome.message
+    assert server.wait(5) == 1
+    assert server.stderr().count("was killed by SIGKILL") == 1
+    assert not server.sock.exists()
+    assert not server.info.exists()
+
+
+def test_worker_killed_while_nobody_is_connected(running: tuple[ServerProcess, list[int]]) -> None:
+    server, workers = running
+    os.kill(workers[-1], signal.SIGSEGV)
+    assert server.wait(5) == 1
+    assert f"(pid {workers[-1]}) was killed by SIGSEGV" in server.stderr()
+
+
+def test_worker_that_ends_itself(running: tuple[ServerProcess, list[int]], combination: Combination) -> None:
+    server, _ = running
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([("bad", b"!exit 3")])
+        outcome = talk.stream.status()
+        assert outcome.code == "INTERNAL"
+        assert "exited with status 3" in outcome.message
+    assert server.wait(5) == 1
+
+
+def test_workers_end_with_a_parent_that_is_killed(
+    running: tuple[ServerProcess, list[int]], combination: Combination, gate: Gate
+) -> None:
+    server, workers = running
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([(str(number), gate.stall()) for number in range(combination.concurrency)])
+        gate.wait_entered(combination.concurrency)
+        os.kill(server.pid, signal.SIGKILL)
+        wait_until(lambda: not any(map(is_alive, workers)), "the workers are gone")
+
+
+def test_workers_end_with_a_parent_that_fails(
+    running: tuple[ServerProcess, list[int]], combination: Combination, gate: Gate
+) -> None:
+    server, _ = running
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.send([(str(number), gate.stall()) for number in range(combination.concurrency - 1)])
+        gate.wait_entered(combination.concurrency - 1)
+        talk.send([("bad", b"!raise fatal")])
+        assert talk.stream.status().code == "INTERNAL"
+    assert server.wait(5) == 1
+
+
+def test_workers_leave_signals_to_their_parent(server: ServerProcess, combination: Combination, gate: Gate) -> None:
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        sent = [(str(number), gate.block()) for number in range(combination.concurrency)]
+        talk.send(sent)
+        gate.wait_entered(combination.concurrency)
+        for worker in children(server.pid):
+            os.kill(worker, signal.SIGTERM)
+            os.kill(worker, signal.SIGINT)
+        gate.open()
+        assert sorted(talk.finish()) == sorted(sent)
+
+
+def test_garbage_reaches_no_worker_but_ends_its_stream(server: ServerProcess, combination: Combination) -> None:
+    workers = children(server.pid)
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        talk.stream.send(b"\xff\xff\xff garbage")
+        assert talk.stream.status().code == "INTERNAL"
+    assert_serves(server)
+    assert children(server.pid) == workers
+
+
+@pytest.mark.parametrize("handler", ["closure", "lambda", "class", "partial", "async"])
+def test_handlers_that_cannot_be_pickled(launch: Launch, handler: str) -> None:
+    assert_serves(launch("--handler", handler).wait_listening())
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_start_method_of_multiprocessing_does_not_matter(launch: Launch, method: str) -> None:
+    server = launch("--start-method", method, "--handler", "lambda").wait_listening()
+    assert len(children(server.pid)) == WORKERS
+    assert_serves(server)
+
+
+def test_run_as_a_module(launch: Launch, tmp_path: Path) -> None:
+    path = os.pathsep.join([str(SCRIPT.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    server = launch(
+        "--handler", "lambda", command=(sys.executable, "-m", "behaviour.servers"), env={"PYTHONPATH": path}
+    )
+    assert_serves(server.wait_listening())
+
+
+def test_hooks_run_in_every_worker(launch: Launch) -> None:
+    server = launch("--hooks", "async").wait_listening()
+    assert server.stdout().count("on_startup True") == WORKERS
+    server.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert server.stdout().count("on_shutdown") == WORKERS
+
+
+def test_large_messages_through_workers(server: ServerProcess, combination: Combination) -> None:
+    with server.client() as client:
+        talk = Talk(client, combination.kind)
+        sent = [(str(number), bytes([number]) * 3_000_000) for number in range(12)]
+        talk.send(sent)
+        assert sorted(talk.finish()) == sorted(sent)

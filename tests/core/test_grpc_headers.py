@@ -1,0 +1,120 @@
+"""gRPC in headers and trailers."""
+
+import base64
+from urllib.parse import unquote_to_bytes
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numaflow_core.status import ProtocolError, Status, StatusCode
+from numaflow_core.transport._headers import check_request, parse_timeout, percent_encode, trailers
+
+REQUEST = {":method": "POST", "content-type": "application/grpc"}
+
+
+@given(st.text())
+def test_percent_encoding_is_printable_and_reversible(text: str) -> None:
+    encoded = percent_encode(text)
+    assert all(0x20 <= ord(character) < 0x7F for character in encoded)
+    assert unquote_to_bytes(encoded) == text.encode()
+
+
+@given(st.text(st.characters(categories=["Cs", "L"])))
+def test_percent_encoding_bears_lone_surrogates(text: str) -> None:
+    assert percent_encode(text).isascii()
+
+
+@pytest.mark.parametrize(
+    ("text", "encoded"),
+    [
+        ("plain", "plain"),
+        ("50%", "50%25"),
+        ("a\nb", "a%0Ab"),
+        ("ü", "%C3%BC"),
+        ("", ""),
+        ("~ !", "~ !"),
+        ("\x7f", "%7F"),
+    ],
+)
+def test_percent_encoding(text: str, encoded: str) -> None:
+    assert percent_encode(text) == encoded
+
+
+@given(st.sampled_from(StatusCode), st.text(max_size=50), st.binary(max_size=50))
+def test_trailers_tell_the_status(code: StatusCode, message: str, details: bytes) -> None:
+    found = dict(trailers(Status(code, message, details)))
+    assert found.pop("grpc-status") == str(int(code))
+    assert unquote_to_bytes(found.pop("grpc-message", "")) == message.encode()
+    encoded = found.pop("grpc-status-details-bin", "")
+    assert not encoded.endswith("=")
+    assert base64.b64decode(encoded + "=" * (-len(encoded) % 4)) == details
+    assert not found
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1H", 3600),
+        ("2M", 120),
+        ("3S", 3),
+        ("4m", 0.004),
+        ("5u", 5e-6),
+        ("6n", 6e-9),
+        ("99999999S", 99_999_999),
+        ("0S", 0),
+    ],
+)
+def test_timeout(text: str, seconds: float) -> None:
+    assert parse_timeout(text) == pytest.approx(seconds)
+
+
+@given(st.integers(0, 99_999_999), st.sampled_from("HMSmun"))
+def test_every_timeout_of_the_grammar(number: int, unit: str) -> None:
+    assert parse_timeout(f"{number}{unit}") >= 0
+
+
+@given(st.text(max_size=12))
+def test_other_timeouts_are_protocol_errors(text: str) -> None:
+    valid = 2 <= len(text) <= 9 and text[-1] in "HMSmun" and all(each in "0123456789" for each in text[:-1])
+    if valid:
+        parse_timeout(text)
+        return
+    with pytest.raises(ProtocolError, match="grpc-timeout"):
+        parse_timeout(text)
+
+
+@pytest.mark.parametrize("text", ["", "S", "1", "1s", "-1S", "+1S", "1.5S", "1e3S", "123456789S", "²S", "1 S", "1_0S"])
+def test_malformed_timeout(text: str) -> None:
+    with pytest.raises(ProtocolError, match="malformed grpc-timeout"):
+        parse_timeout(text)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"]
+)
+def test_grpc_requests_pass(content_type: str) -> None:
+    assert check_request({**REQUEST, "content-type": content_type}) == []
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip", "deflate"])
+def test_known_encodings_pass(encoding: str) -> None:
+    assert check_request({**REQUEST, "grpc-encoding": encoding}) == []
+
+
+def test_other_methods_get_405() -> None:
+    assert (":status", "405") in check_request({**REQUEST, ":method": "GET"})
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "", "application/json"])
+def test_other_content_types_get_415(content_type: str) -> None:
+    assert (":status", "415") in check_request({**REQUEST, "content-type": content_type})
+    assert (":status", "415") in check_request({":method": "POST"})
+
+
+def test_unknown_encoding_is_unimplemented_and_told_what_is() -> None:
+    answer = dict(check_request({**REQUEST, "grpc-encoding": "zstd"}))
+    assert answer[":status"] == "200"
+    assert answer["grpc-status"] == "12"
+    assert "zstd" in answer["grpc-message"]
+    assert "gzip" in answer["grpc-accept-encoding"]
