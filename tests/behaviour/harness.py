@@ -280,7 +280,8 @@ class Talk:
         """Half-close, and expect the stream to end well; what was still answered."""
         self.stream.half_close()
         replies = [answer for reply in self.stream.rest(timeout) if (answer := self.kind.answer(reply)) is not None]
-        assert self.stream.status().code == "OK"
+        outcome = self.stream.status()
+        assert outcome.code == "OK", str(outcome)
         return [(answer.id, answer.payload) for answer in replies]
 
 

@@ -1,6 +1,7 @@
 """A handler's error ends the server: the peers, the log, the platform's UI and the exit status all say so."""
 
 import json
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -230,3 +231,20 @@ def test_two_errors_at_once_are_reported_as_one(launch: Launch, combination: Com
         assert talk.stream.status().code == "INTERNAL"
     assert server.wait(5) == 1
     assert server.stderr().count("ValueError: again") == 1
+
+
+def test_error_reaches_all_clients_that_are_still_sending(launch: Launch, combination: Combination) -> None:
+    """A connection must not break under its client's hands before the client has read how its stream ended."""
+    count = 16 if combination.transport == "h2" else 1  # how grpcio closes connections is not ours to decide
+    server = launch().wait_listening()
+    with ExitStack() as stack:
+        clients = [stack.enter_context(server.client()) for _ in range(count)]
+        talks = [Talk(client, combination.kind) for client in clients]
+        for talk in talks:
+            talk.send([(str(number), b"echo") for number in range(300)])
+        for talk in talks:
+            talk.send([("bad", b"!raise in the middle")])
+        for talk in talks:
+            talk.send([(str(number), b"echo") for number in range(300)])
+        assert [talk.stream.status().code for talk in talks] == ["INTERNAL"] * len(talks)
+    assert server.wait(5) == 1

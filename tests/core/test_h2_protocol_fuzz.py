@@ -80,6 +80,9 @@ class Wire(asyncio.Transport):
         for data in list_of_data:
             self.written += data
 
+    def write_eof(self) -> None:
+        """The peer goes on sending until it closes."""
+
     def is_closing(self) -> bool:
         return self.closing
 

@@ -45,10 +45,10 @@ messages = st.one_of(
 def decoded(message: bytes | bytearray | memoryview) -> tuple[str, list[str], Datum]:
     """What a handler would be given."""
     seen: list[tuple[list[str], Datum]] = []
-    id, result = call(lambda keys, datum: seen.append((keys, datum)), message)
+    request_id, result = call(lambda keys, datum: seen.append((keys, datum)), message)
     assert result is None
     ((keys, datum),) = seen
-    return id, keys, datum
+    return request_id, keys, datum
 
 
 @given(texts, st.lists(messages, max_size=5))

@@ -103,14 +103,14 @@ def test_async_handlers(server: Callable[[Any], object], handler: object) -> Non
 
 @pytest.mark.parametrize("handler", ASYNC)
 def test_sync_server_refuses_async_handlers(handler: object) -> None:
-    with pytest.raises(TypeError, match="MapServer takes a sync handler, .* is 'async def': .* use MapAsyncServer"):
+    with pytest.raises(TypeError, match=r"MapServer takes a sync handler, .* is 'async def': .* use MapAsyncServer"):
         MapServer(handler)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("handler", SYNC)
 def test_async_server_refuses_sync_handlers(handler: object) -> None:
     with pytest.raises(
-        TypeError, match="MapAsyncServer takes an async handler, .* write 'async def', or use MapServer"
+        TypeError, match=r"MapAsyncServer takes an async handler, .* write 'async def', or use MapServer"
     ):
         MapAsyncServer(handler)  # type: ignore[arg-type]
 
@@ -173,7 +173,7 @@ def test_async_generator(server: Callable[[Any], object]) -> None:
         ({"sock_path": 7}, TypeError, "sock_path must be a path, got int"),
         ({"server_info_file": b"x"}, TypeError, "server_info_file must be a path, got bytes"),
         ({"transport": "tcp"}, ValueError, "transport must be one of h2, grpcio, got 'tcp'"),
-        ({"grace_period": 0}, ValueError, "grace_period must be more than 0 seconds, got 0"),
+        ({"grace_period": 0}, ValueError, "grace_period must be more than 0"),
         ({"grace_period": -1.5}, ValueError, "grace_period must be more than 0"),
     ],
 )

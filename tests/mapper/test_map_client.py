@@ -55,10 +55,14 @@ class Served:
 
 @asynccontextmanager
 async def served(folder: Path, colour: str = "sync") -> AsyncIterator[Served]:
-    paths = {"sock_path": str(folder / "map.sock"), "server_info_file": str(folder / "info")}
-    server = MapServer(handler, **paths) if colour == "sync" else MapAsyncServer(async_handler, **paths)
+    sock, info = str(folder / "map.sock"), str(folder / "info")
+    server: MapServer | MapAsyncServer
+    if colour == "sync":
+        server = MapServer(handler, sock_path=sock, server_info_file=info)
+    else:
+        server = MapAsyncServer(async_handler, sock_path=sock, server_info_file=info)
     async with server.serving():
-        with MapClient(paths["sock_path"]) as client:
+        with MapClient(sock) as client:
             await asyncio.to_thread(client.wait_ready)
             yield Served(server, client)
 
@@ -124,7 +128,7 @@ def test_error_of_the_handler_reaches_client_and_program(tmp_path: Path) -> None
             assert 'raise LookupError("no such thing")' in outcome.traceback
             assert outcome.traceback.strip() in str(caught.value)
 
-    with pytest.raises(HandlerError, match="the map handler raised: LookupError") as raised:
+    with pytest.raises(HandlerError, match="LookupError") as raised:
         asyncio.run(main())
     assert isinstance(raised.value.__cause__, LookupError)
 

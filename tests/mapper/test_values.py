@@ -26,7 +26,7 @@ def view(request: MapRequest.Request) -> Datum:
 def test_datum_made_by_hand() -> None:
     made = Datum(
         keys=["a", "b"],
-        value=bytearray(b"payload"),  # type: ignore[arg-type]
+        value=bytearray(b"payload"),
         event_time=NOW,
         watermark=NOW - timedelta(minutes=1),
         headers={"h": "1"},

@@ -36,8 +36,8 @@ class BaseMessage:
             TypeError: saying which argument was given what.
         """
         self._value = value if type(value) is bytes else check_bytes(value, "Message value")
-        self._keys = check_strings(keys, "Message keys") if keys else []
-        self._tags = check_strings(tags, "Message tags") if tags else []
+        self._keys = check_strings(keys, "Message keys") if keys is not None else []
+        self._tags = check_strings(tags, "Message tags") if tags is not None else []
         if user_metadata is not None and not isinstance(user_metadata, UserMetadata):
             raise TypeError(
                 f"Message user_metadata must be a UserMetadata, got {type(user_metadata).__name__}: {user_metadata!r}"

@@ -28,7 +28,9 @@ def check_strings(values: Sequence[str] | None, field: str) -> list[str]:
     """
     if values is None:
         return []
-    if type(values) is not list and (isinstance(values, str) or not isinstance(values, Sequence)):
+    if type(values) is not list and (
+        isinstance(values, (str, bytes, bytearray, memoryview)) or not isinstance(values, Sequence)
+    ):
         hint = f" (did you mean [{values!r}]?)" if isinstance(values, str) else ""
         raise TypeError(f"{field} must be a sequence of str, got {type(values).__name__}: {_short(values)}{hint}")
     for item in values:

@@ -71,7 +71,6 @@ class _Foreground:
         self._new_runtime = new_runtime
         self._mask = mask
         self._runtime: Runtime | None = None
-        self._listening = False
         self._signalled = False
         self._outcome: BaseException | None = None
 
@@ -105,7 +104,6 @@ class _Foreground:
         raise outcome
 
     def _on_listening(self) -> None:
-        self._listening = True
         runtime = self._runtime
         assert runtime is not None
         logger.info("%s server listening on %s", runtime.kind.name, runtime.options.sock_path)
@@ -113,7 +111,7 @@ class _Foreground:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         runtime = self._runtime
-        if runtime is not None and self._listening and not self._signalled:
+        if runtime is not None and runtime.is_started and not self._signalled:
             self._signalled = True
             runtime.stop()
             return

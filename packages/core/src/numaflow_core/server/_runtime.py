@@ -80,6 +80,11 @@ class Runtime:
         self._thread.start()
         self._started.wait()
 
+    @property
+    def is_started(self) -> bool:
+        """Whether there is something to stop."""
+        return self._started.is_set()
+
     def stop(self) -> None:
         """Answer what has been accepted, then end."""
         self._call(self._stop)

@@ -8,7 +8,7 @@ frame is not too large and no window is overrun. What fails a check, and END_STR
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from struct import Struct
 from typing import Final, cast
 
@@ -29,7 +29,7 @@ from h2.settings import SettingCodes, Settings
 from ..status import ProtocolError, Status, StatusCode
 from . import INITIAL_WINDOW, Accept
 from ._h2_stream import H2Stream
-from ._headers import RESPONSE, Headers, check_request, parse_timeout, trailers
+from ._headers import RESPONSE, check_request, parse_timeout, trailers
 from ._messages import MessageReader
 
 logger = logging.getLogger(__name__)
@@ -53,6 +53,9 @@ _WRITE_HIGH_WATER: Final = 1 << 20
 _WRITE_LIMIT: Final = 8 << 20
 """More than this waiting for a peer that does not read can only be answers to its control frames."""
 
+_PARTING_TIMEOUT: Final = 2.0
+"""Seconds that a peer gets to read our last word and to close."""
+
 _CONTROL_BURST: Final = 1000
 _CONTROL_PER_SECOND: Final = 500.0
 """PING, SETTINGS, PRIORITY and RST_STREAM cost us an answer or work; a well-behaved peer sends a few a second."""
@@ -72,7 +75,7 @@ class _Connection(H2Connection):
     _recount_at = 64
 
     def __init__(self) -> None:
-        super().__init__(H2Configuration(client_side=False, header_encoding="utf-8"))
+        super().__init__(H2Configuration(client_side=False, header_encoding=None))
         # In force from the first frame on: `update_settings` would first announce h2's defaults.
         self.local_settings = Settings(client=False, initial_values=_SETTINGS)
         self.max_inbound_frame_size = self.local_settings.max_frame_size
@@ -84,6 +87,12 @@ class _Connection(H2Connection):
         count: int = super().open_inbound_streams
         self._recount_at = 2 * len(self.streams) + 64
         return count
+
+
+def _as_text(headers: Iterable[tuple[bytes | str, bytes | str]]) -> dict[str, str]:
+    """Headers as str; whatever bytes a peer puts in them have a character each."""
+    pairs = cast("Iterable[tuple[bytes, bytes]]", headers)
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in pairs}
 
 
 class H2Protocol(asyncio.BufferedProtocol):
@@ -109,6 +118,7 @@ class H2Protocol(asyncio.BufferedProtocol):
         self._flush_due = False
         self._paused = False
         self._leaving = False
+        self._parting: asyncio.TimerHandle | None = None  # set when our last word is said
         self._control_left = float(_CONTROL_BURST)
         self._control_at = self.loop.time()
         self.closed = self.loop.create_future()
@@ -127,6 +137,8 @@ class H2Protocol(asyncio.BufferedProtocol):
         return self._view[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
+        if self._parting is not None:
+            return  # what a peer sends after our last word is read and forgotten
         self._filled += nbytes
         try:
             used = self._frames()
@@ -149,6 +161,8 @@ class H2Protocol(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.connections.discard(self)
         self._out.clear()
+        if self._parting is not None:
+            self._parting.cancel()
         for stream in list(self._streams.values()):
             stream.lost()
         if not self.closed.done():
@@ -196,8 +210,8 @@ class H2Protocol(asyncio.BufferedProtocol):
             else:
                 self._events(self._h2.receive_data(bytes(buffer[position:stop])))
             position = stop
-            if self._sock is None or self._sock.is_closing():
-                return self._filled
+            if self._parting is not None:
+                return 0
         return position
 
     def _data(self, stream: H2Stream, flags: int, start: int, stop: int) -> None:
@@ -256,7 +270,7 @@ class H2Protocol(asyncio.BufferedProtocol):
     def _events(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, RequestReceived):
-                self._request(event.stream_id, dict(cast(Headers, event.headers)))
+                self._request(event.stream_id, _as_text(event.headers))
             elif isinstance(event, StreamEnded):
                 stream = self._streams.get(event.stream_id)
                 if stream is not None:
@@ -351,7 +365,7 @@ class H2Protocol(asyncio.BufferedProtocol):
     def _flush(self) -> None:
         self._flush_due = False
         sock = self._sock
-        if sock is None or sock.is_closing():
+        if sock is None or sock.is_closing() or self._parting is not None:
             return
         if not self._paused:
             for stream in list(self._ready):
@@ -416,15 +430,12 @@ class H2Protocol(asyncio.BufferedProtocol):
 
     def _abandon(self, reason: str) -> None:
         """Close the connection because of what the peer did: a GOAWAY if ``h2`` has one to send, then the end."""
+        if self._parting is not None:
+            return
         logger.warning("connection closed: %s", reason)
-        if self._sock is not None and not self._sock.is_closing():
-            data = self._h2.data_to_send()
-            if self._sock.get_write_buffer_size() > _WRITE_HIGH_WATER:
-                self._sock.abort()
-            else:
-                self._sock.writelines([*self._out, data])
-                self._out.clear()
-                self._sock.close()
+        for stream in list(self._streams.values()):
+            stream.lost()
+        self._part()
 
     def leave(self) -> None:
         """Close once every stream has ended and everything queued has been written."""
@@ -433,17 +444,31 @@ class H2Protocol(asyncio.BufferedProtocol):
             self._goodbye()
 
     def _goodbye(self) -> None:
-        if self._sock is None or self._sock.is_closing():
+        if self._parting is None:
+            self._flush()
+            try:
+                self._h2.close_connection()
+            except H2ProtocolError:
+                pass  # a connection that never got past its preface
+            self._part()
+
+    def _part(self) -> None:
+        """Write what is left, say that it was the last, and let the peer close.
+
+        A socket closed with something unread in it breaks the connection under a peer that is still sending, and it
+        may never read how its streams ended.
+        """
+        sock = self._sock
+        if sock is None or sock.is_closing():
             return
-        self._flush()
-        try:
-            self._h2.close_connection()
-        except H2ProtocolError:
-            pass  # a connection that never got past its preface
-        data = self._h2.data_to_send()
-        if data:
-            self._sock.write(data)
-        self._sock.close()
+        self._filled = 0
+        self._parting = self.loop.call_later(_PARTING_TIMEOUT, self.abort)
+        if sock.get_write_buffer_size() > _WRITE_LIMIT:
+            sock.abort()
+            return
+        sock.writelines([*self._out, self._h2.data_to_send()])
+        self._out.clear()
+        sock.write_eof()
 
     def abort(self) -> None:
         """Close without another word."""
