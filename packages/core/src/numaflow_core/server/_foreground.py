@@ -28,12 +28,16 @@ _CANCEL_TIMEOUT: Final = 5.0
 NewRuntime = Callable[[asyncio.AbstractEventLoop], Runtime]
 
 
-def run_in_foreground(new_runtime: NewRuntime, shutdown_callback: ShutdownCallback | None = None) -> None:
+def run_in_foreground(
+    prepare: Callable[[], None], new_runtime: NewRuntime, shutdown_callback: ShutdownCallback | None = None
+) -> None:
     """Serve until a signal, then return; after an error, raise ``SystemExit``.
 
-    aiorun owns the main thread's loop and ends the tasks that users leave on it. The signals are ours as soon as the
-    loop runs: aiorun would stop the loop at the first one, and the handlers of accepted messages with it. They are
-    held back until then, because aiorun begins by ignoring them.
+    aiorun owns the main thread's loop and ends the tasks that users leave on it. The signals are ours: aiorun would
+    stop the loop at the first one, and the handlers of accepted messages with it. It begins by ignoring signals, so
+    they are held back from just before until our handlers are in place again.
+
+    ``prepare`` is called when signals are handled, and before there is an event loop.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start() handles signals and must be called on the main thread; elsewhere use serving()")
@@ -42,11 +46,14 @@ def run_in_foreground(new_runtime: NewRuntime, shutdown_callback: ShutdownCallba
     if aiorun_logger.level == logging.NOTSET:
         aiorun_logger.setLevel(logging.WARNING)  # its steps are ours, and we log them
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    loop = new_event_loop()
-    asyncio.set_event_loop(loop)
-    run = _Foreground(loop, new_runtime, mask)
+    run = _Foreground(new_runtime)
+    loop = None
     try:
+        run.handle_signals()
+        prepare()
+        loop = new_event_loop()
+        asyncio.set_event_loop(loop)
+        run.hold_signals()
         aiorun.run(
             run.main(),
             loop=loop,
@@ -55,37 +62,50 @@ def run_in_foreground(new_runtime: NewRuntime, shutdown_callback: ShutdownCallba
         )
         loop.run_until_complete(loop.shutdown_asyncgens())
     finally:
-        asyncio.set_event_loop(None)
-        loop.close()
+        if loop is not None:
+            asyncio.set_event_loop(None)
+            loop.close()
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        run.let_signals()
     run.conclude()
 
 
 class _Foreground:
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, new_runtime: NewRuntime, mask: set[signal.Signals | int]
-    ) -> None:
-        self._loop = loop
+    def __init__(self, new_runtime: NewRuntime) -> None:
         self._new_runtime = new_runtime
-        self._mask = mask
+        self._mask: set[signal.Signals | int] | None = None
         self._runtime: Runtime | None = None
         self._signalled = False
         self._outcome: BaseException | None = None
 
-    async def main(self) -> None:
+    def handle_signals(self) -> None:
+        """Take the signals."""
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
-        signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+
+    def hold_signals(self) -> None:
+        """Keep signals waiting."""
+        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS))
+
+    def let_signals(self) -> None:
+        """Deliver what has waited."""
+        if self._mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
+            self._mask = None
+
+    async def main(self) -> None:
+        self.handle_signals()
+        self.let_signals()
+        loop = asyncio.get_running_loop()
         try:
-            self._runtime = self._new_runtime(self._loop)
+            self._runtime = self._new_runtime(loop)
             self._outcome = await serve_until_end(self._runtime, self._on_listening)
             await call_shutdown(self._runtime.options.on_shutdown)
         except BaseException as error:
             self._outcome = error
         finally:
-            self._loop.stop()
+            loop.stop()
 
     def conclude(self) -> None:
         """Turn the outcome into a return or an exit status."""
@@ -111,7 +131,7 @@ class _Foreground:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
         runtime = self._runtime
-        if runtime is not None and runtime.is_started and not self._signalled:
+        if runtime is not None and runtime.is_serving and not self._signalled:
             self._signalled = True
             runtime.stop()
             return

@@ -55,6 +55,8 @@ class Runtime:
         self.options = options
         self.ready: Future[None] = Future()
         self.finished: Future[ServerError | None] = Future()
+        self.is_serving = False
+        """Whether a peer may have found the socket, so that there may be something to answer."""
         self.loop: asyncio.AbstractEventLoop
         self._calls = kind.load_calls()
         self._handler_name = handler_name
@@ -79,11 +81,6 @@ class Runtime:
         """Begin; ``ready`` is set when the socket listens and the server-info file is written."""
         self._thread.start()
         self._started.wait()
-
-    @property
-    def is_started(self) -> bool:
-        """Whether there is something to stop."""
-        return self._started.is_set()
 
     def stop(self) -> None:
         """Answer what has been accepted, then end."""
@@ -164,6 +161,7 @@ class Runtime:
             try:
                 await transport.listen(sock.draft, {kind.rpc: self._accept, kind.ready_rpc: ReadyRpc})
                 open_to_all(sock.draft)
+                self.is_serving = True
                 sock.publish()
             except OSError as error:
                 raise StartError(f"cannot listen on {options.sock_path}: {error.strerror or error}") from error

@@ -64,7 +64,9 @@ class Server(ABC):
         """
         from ._foreground import run_in_foreground
 
-        run_in_foreground(lambda loop: self._new_runtime(loop, owns_process=True), self._shutdown_callback())
+        run_in_foreground(
+            self._prepare, lambda loop: self._new_runtime(loop, owns_process=True), self._shutdown_callback()
+        )
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Server]:
@@ -103,6 +105,9 @@ class Server(ABC):
             owns_process=owns_process,
         )
         return self._runtime
+
+    def _prepare(self) -> None:  # noqa: B027 - most servers have nothing to prepare
+        """What comes before there is an event loop."""
 
     def _runtime_options(self) -> Options:
         return self._options
@@ -178,7 +183,6 @@ class MultiProcServer(Server):
         self._workers: list[Worker] = []
 
     def start(self) -> None:
-        self._fork()
         try:
             super().start()
         finally:
@@ -186,14 +190,14 @@ class MultiProcServer(Server):
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Server]:
-        self._fork()
+        self._prepare()
         try:
             async with super().serving():
                 yield self
         finally:
             self._abandon()
 
-    def _fork(self) -> None:
+    def _prepare(self) -> None:
         """Fork before there is any other thread or event loop of ours."""
         from ._workers import fork_workers
 
