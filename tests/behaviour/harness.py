@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -82,6 +83,18 @@ def resident(pid: int) -> int:
     return total
 
 
+def marked(mark: str) -> list[int]:
+    """The living processes that have ``mark`` in their environment."""
+    found = []
+    for environment in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            if mark.encode() in environment.read_bytes():
+                found.append(int(environment.parent.name))
+        except OSError:
+            continue  # it has ended, or is none of ours
+    return [pid for pid in found if is_alive(pid)]
+
+
 class Gate:
     """Holds handlers that were sent ``!block`` or ``!stall`` with its path."""
 
@@ -155,7 +168,9 @@ class ServerProcess:
         unset = {part for pair in pairwise(given) if pair[1] == "unset" for part in pair}
         arguments = [str(part) for key, value in defaults.items() if key not in given for part in (key, value)]
         arguments += [part for part in given if part not in unset]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})}
+        self._mark = f"SERVER_UNDER_TEST={uuid.uuid4()}"
+        name_of_mark, _, value = self._mark.partition("=")
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", name_of_mark: value, **(env or {})}
         for variable in ("NUMAFLOW_UD_CONTAINER_TYPE", "NUMAFLOW_TRANSPORT", "MAX_THREADS", "MAX_CONCURRENCY"):
             if variable not in (env or {}):
                 environment.pop(variable, None)
@@ -185,7 +200,7 @@ class ServerProcess:
         return self
 
     def send_signal(self, number: signal.Signals) -> None:
-        os.kill(self.pid, number)
+        self.process.send_signal(number)
 
     def wait(self, timeout: float = PATIENCE) -> int:
         """The exit status; a negative one is the signal that ended the process."""
@@ -213,17 +228,15 @@ class ServerProcess:
         return self.process.poll() is None
 
     def kill(self) -> None:
-        """End the process and all its descendants."""
-        pids = tree(self.pid) if self.is_alive() else []
-        try:
-            os.killpg(self.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            pass
-        for pid in pids:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        """End the process and whatever it has left behind.
+
+        Its process id, and its group's, may belong to somebody else once it was waited for: so those that are killed
+        here are recognised by a mark in their environment.
+        """
+        if self.is_alive():
+            self.process.kill()
+        for pid in marked(self._mark):
+            os.kill(pid, signal.SIGKILL)
         self.process.wait()
 
     def __enter__(self) -> "ServerProcess":

@@ -25,8 +25,9 @@ from ._pipe import FrameType, PipeProtocol
 
 logger = logging.getLogger(__name__)
 
-_QUEUE_SECONDS: Final = 0.01
-"""How much work a worker gets ahead, by its measured rate."""
+_QUEUE_SECONDS: Final = 0.03
+"""How much work a worker gets ahead, by its measured rate. Less would leave a busy worker idle at times: its thread for
+the pipe has to wait for the interpreter's lock, up to 5 ms each time."""
 
 _QUEUE_LIMIT: Final = 512
 _QUEUE_BYTES: Final = 2 << 20
