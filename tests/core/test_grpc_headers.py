@@ -118,3 +118,11 @@ def test_unknown_encoding_is_unimplemented_and_told_what_is() -> None:
     assert answer["grpc-status"] == "12"
     assert "zstd" in answer["grpc-message"]
     assert "gzip" in answer["grpc-accept-encoding"]
+
+
+def test_what_a_peer_sent_is_cut_in_what_it_is_told() -> None:
+    headers = {":method": "POST", "content-type": "application/grpc", "grpc-encoding": "x" * 10_000}
+    refusal = dict(check_request(headers))
+    assert refusal["grpc-status"] == "12"
+    assert "xxx..." in refusal["grpc-message"]
+    assert len(refusal["grpc-message"]) < 400

@@ -64,13 +64,18 @@ class _Link(PipeProtocol):
         self._streams: dict[int, list[int]] = {}  # stream: its part of the two above
         self._busy_since = 0.0
         self._answered = 0
+        self._reply_size = 1  # on average, in the last frame of replies
         self.stopping = False
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def room(self) -> int:
-        return self.limit - self.unanswered if self.unanswered_bytes < _QUEUE_BYTES else 0
+        """How many more calls the worker may be given, as far as their requests and replies are going to be small."""
+        if self.unanswered_bytes >= _QUEUE_BYTES:
+            return 0
+        ahead = min(self.limit, max(self._minimum, _QUEUE_BYTES // self._reply_size))
+        return ahead - self.unanswered
 
     def give(self, stream: int, calls: list[Buffer]) -> None:
         if not self.unanswered:
@@ -110,6 +115,7 @@ class _Link(PipeProtocol):
 
     def frame_received(self, kind: int, stream: int, messages: list[Buffer]) -> None:
         if kind == FrameType.REPLIES:
+            self._reply_size = max(1, sum(map(len, messages)) // len(messages))
             self._took(stream, len(messages))
             self._owner.replied(stream, messages)
         elif kind == FrameType.BROKEN:

@@ -29,7 +29,7 @@ from h2.settings import SettingCodes, Settings
 from ..status import ProtocolError, Status, StatusCode
 from . import INITIAL_WINDOW, Accept
 from ._h2_stream import H2Stream
-from ._headers import RESPONSE, check_request, parse_timeout, trailers
+from ._headers import RESPONSE, check_request, parse_timeout, shorten, trailers
 from ._messages import MessageReader
 
 logger = logging.getLogger(__name__)
@@ -292,9 +292,9 @@ class H2Protocol(asyncio.BufferedProtocol):
         refusal = check_request(headers)
         accept = self._owner.methods.get(name)
         if not refusal and accept is None:
-            refusal = [*RESPONSE, *trailers(Status(StatusCode.UNIMPLEMENTED, f"unknown method {name}"))]
+            refusal = [*RESPONSE, *trailers(Status(StatusCode.UNIMPLEMENTED, f"unknown method {shorten(name)}"))]
         if refusal or accept is None:
-            logger.warning("refused a request for %r: %s", name, dict(refusal))
+            logger.warning("refused a request for %r: %s", shorten(name), dict(refusal))
             self._h2.send_headers(stream_id, refusal, end_stream=True)
             self._drop_rest(stream_id)
             return

@@ -8,6 +8,7 @@ from ._messages import DECOMPRESSORS
 
 Headers = list[tuple[str, str]]
 
+_SHOWN: Final = 200
 _PLAIN: Final = frozenset(range(0x20, 0x7F)) - {0x25}
 _TIMEOUT_UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
@@ -34,7 +35,7 @@ def parse_timeout(text: str) -> float:
     """``grpc-timeout`` in seconds. Raises: ProtocolError for a malformed value."""
     digits, unit = text[:-1], text[-1:]
     if not (1 <= len(digits) <= 8 and digits.isascii() and digits.isdigit() and unit in _TIMEOUT_UNITS):
-        raise ProtocolError(f"malformed grpc-timeout {text!r}", StatusCode.INTERNAL)
+        raise ProtocolError(f"malformed grpc-timeout {shorten(text)!r}", StatusCode.INTERNAL)
     return int(digits) * _TIMEOUT_UNITS[unit]
 
 
@@ -46,8 +47,16 @@ def check_request(headers: dict[str, str]) -> Headers:
         return [(":status", "415")]
     encoding = headers.get("grpc-encoding", "identity")
     if encoding != "identity" and encoding not in DECOMPRESSORS:
-        return [*RESPONSE, *trailers(Status(StatusCode.UNIMPLEMENTED, f"grpc-encoding {encoding!r} is not supported"))]
+        return [
+            *RESPONSE,
+            *trailers(Status(StatusCode.UNIMPLEMENTED, f"grpc-encoding {shorten(encoding)!r} is not supported")),
+        ]
     return []
+
+
+def shorten(text: str) -> str:
+    """What a peer sent, as much of it as belongs into a message or a log line."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def ended(status: Status) -> str:
