@@ -26,6 +26,10 @@ from ._headers import ended
 logger = logging.getLogger(__name__)
 
 _GRPC_LOGGER: Final = logging.getLogger("grpc._cython.cygrpc")
+_READING: Final = 0.1
+"""Seconds between the last status and the end of its connection. grpc closes the socket at once, and a client whose
+next write then fails may not read what it has been sent; nothing tells when it has."""
+
 _CLOSING: Final = Status(StatusCode.UNAVAILABLE, "the server is shutting down")
 
 
@@ -207,6 +211,7 @@ class GrpcioTransport:
         self._streams: set[GrpcioStream] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: grpc.aio.Server | None = None
+        self._served = False
 
     async def listen(self, path: str, methods: Mapping[str, Accept]) -> None:
         self._methods = methods
@@ -225,6 +230,10 @@ class GrpcioTransport:
             return
         for stream in list(self._streams):
             stream.cut(_CLOSING)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience)
+        if self._served:
+            await asyncio.sleep(min(_READING, patience / 3))
         try:
             await asyncio.wait_for(server.stop(patience), 2 * patience)
         except asyncio.TimeoutError:
@@ -255,6 +264,7 @@ class GrpcioTransport:
             context.set_code(int(_CLOSING.code))
             context.set_details(_CLOSING.message)
             return
+        self._served = True
         self._own(asyncio.current_task())
         stream = GrpcioStream(name)
         self._streams.add(stream)
