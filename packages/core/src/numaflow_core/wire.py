@@ -5,7 +5,30 @@ payload twice. Requests are parsed by protobuf; responses of the common shape ar
 what is rarely set is still serialized by protobuf and appended: concatenated parts of a message are one message.
 """
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar
+
+from .buffers import Buffer
+
+_M_co = TypeVar("_M_co", covariant=True)
+
+
+class Parsable(Protocol[_M_co]):
+    """A protobuf message class."""
+
+    def FromString(self, data: bytes, /) -> _M_co:  # noqa: N802 - protobuf's name
+        """A new message from its bytes."""
+
+
+def parser(message: Parsable[_M_co]) -> Callable[[Buffer], _M_co]:
+    """A class's ``FromString`` for what a transport delivers: bytes, and a bytearray where a message came in pieces,
+    which the first releases of protobuf 5 have to be given as bytes."""
+    parse: Callable[..., _M_co] = message.FromString
+    try:
+        parse(bytearray())
+    except TypeError:
+        return lambda data: parse(bytes(data))
+    return parse
 
 
 def varint(number: int) -> bytes:

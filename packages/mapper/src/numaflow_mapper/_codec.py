@@ -11,12 +11,12 @@ from numaflow_core.flow import Handshake, UnaryFlow
 from numaflow_core.kind import Calls
 from numaflow_core.status import ProtocolError, StatusCode
 from numaflow_core.strategy import Codec
-from numaflow_core.wire import SIZES, tag
+from numaflow_core.wire import SIZES, parser, tag
 
 from ._datatypes import Datum, Message, Messages
 from ._proto.map_pb2 import MapRequest, MapResponse
 
-_parse = MapRequest.FromString
+_parse = parser(MapRequest)
 _view = Datum._view
 
 _RESULTS: Final = tag(MapResponse.RESULTS_FIELD_NUMBER)
@@ -28,7 +28,7 @@ _VALUE: Final = tag(MapResponse.Result.VALUE_FIELD_NUMBER)
 def call(handler: Callable[[list[str], Datum], Any], message: Buffer) -> tuple[str, Any]:
     """Call the handler with a request; return the request's id and what the handler returned."""
     try:
-        request = _parse(message)  # type: ignore[arg-type]  # a bytearray will do
+        request = _parse(message)
     except DecodeError as error:
         raise ProtocolError(f"cannot parse a MapRequest: {error}", StatusCode.INTERNAL) from None
     request_id = request.id
@@ -97,7 +97,7 @@ def _rare_fields(message: Message) -> MapResponse.Result:
 
 def _is_handshake(message: Buffer) -> bool:
     try:
-        return _parse(message).handshake.sot  # type: ignore[arg-type]
+        return _parse(message).handshake.sot
     except DecodeError as error:
         raise ProtocolError(f"cannot parse a MapRequest: {error}", StatusCode.INTERNAL) from None
 
