@@ -26,6 +26,9 @@ from ._headers import ended
 logger = logging.getLogger(__name__)
 
 _GRPC_LOGGER: Final = logging.getLogger("grpc._cython.cygrpc")
+_WINDOW: Final = STREAM_WINDOW // 2
+"""Bytes of unanswered messages of a stream; grpc holds about as much again before we see it."""
+
 _READING: Final = 0.1
 """Seconds between the last status and the end of its connection. grpc closes the socket at once, and a client whose
 next write then fails may not read what it has been sent; nothing tells when it has."""
@@ -106,7 +109,7 @@ class GrpcioStream:
 
     def release(self, size: int) -> None:
         self._held -= size
-        self._window = STREAM_WINDOW
+        self._window = _WINDOW
         self._readable.set()
 
     # -- for the transport
