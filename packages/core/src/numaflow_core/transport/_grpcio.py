@@ -26,8 +26,8 @@ from ._headers import ended
 logger = logging.getLogger(__name__)
 
 _GRPC_LOGGER: Final = logging.getLogger("grpc._cython.cygrpc")
-_WINDOW: Final = STREAM_WINDOW // 2
-"""Bytes of unanswered messages of a stream; grpc holds about as much again before we see it."""
+_WINDOW: Final = STREAM_WINDOW // 4
+"""Bytes of unanswered messages of a stream; grpc holds several times as much before we see it."""
 
 _READING: Final = 0.1
 """Seconds between the last status and the end of its connection. grpc closes the socket at once, and a client whose
