@@ -1,7 +1,7 @@
 """A server of ours for one kind, as ``compare.py`` starts it.
 
 usage: python benchmarks/server.py KIND MODE SOCK
-KIND   map
+KIND   map | mapstream | batchmap | transform | sink
 MODE   sync | async | multiproc
 
 BURN_US=N   every message burns N microseconds of CPU first
@@ -10,46 +10,140 @@ WORKERS=N   worker processes of multiproc (default: the CPUs available)
 
 import os
 import sys
+from collections.abc import AsyncIterator, Iterator
 from time import perf_counter
+from typing import Any
 
 BURN_SECONDS = float(os.environ.get("BURN_US", "0")) / 1e6
 WORKERS = int(os.environ["WORKERS"]) if "WORKERS" in os.environ else None
 
+Servers = tuple[Any, Any, Any, Any, Any]
+"""The three classes of a kind, then the sync and the async handler."""
+
 
 def burn() -> None:
-    end = perf_counter() + BURN_SECONDS
-    while perf_counter() < end:
-        pass
+    if BURN_SECONDS:
+        end = perf_counter() + BURN_SECONDS
+        while perf_counter() < end:
+            pass
 
 
-def serve_map(mode: str, sock: str, info: str) -> None:
+def map_() -> Servers:
     from numaflow_mapper import Datum, MapAsyncServer, MapMultiProcServer, MapServer, Message, Messages
 
     def handle(keys: list[str], datum: Datum) -> Messages:
-        if BURN_SECONDS:
-            burn()
+        burn()
         return Messages(Message(datum.value, keys=keys))
 
     async def handle_async(keys: list[str], datum: Datum) -> Messages:
-        return handle(keys, datum)
+        burn()
+        return Messages(Message(datum.value, keys=keys))
 
-    if mode == "sync":
-        MapServer(handle, sock_path=sock, server_info_file=info).start()
-    elif mode == "async":
-        MapAsyncServer(handle_async, sock_path=sock, server_info_file=info).start()
-    elif mode == "multiproc":
-        MapMultiProcServer(handle, server_count=WORKERS, sock_path=sock, server_info_file=info).start()
-    else:
-        raise SystemExit(__doc__)
+    return MapServer, MapAsyncServer, MapMultiProcServer, handle, handle_async
+
+
+def mapstream() -> Servers:
+    from numaflow_mapper import Datum, MapStreamAsyncServer, MapStreamMultiProcServer, MapStreamServer, Message
+
+    def handle(keys: list[str], datum: Datum) -> Iterator[Message]:
+        burn()
+        yield Message(datum.value, keys=keys)
+
+    async def handle_async(keys: list[str], datum: Datum) -> AsyncIterator[Message]:
+        burn()
+        yield Message(datum.value, keys=keys)
+
+    return MapStreamServer, MapStreamAsyncServer, MapStreamMultiProcServer, handle, handle_async
+
+
+def batchmap() -> Servers:
+    from numaflow_mapper import (
+        BatchMapAsyncServer,
+        BatchMapMultiProcServer,
+        BatchMapServer,
+        BatchResponse,
+        BatchResponses,
+        Datum,
+        Message,
+    )
+
+    def respond(datum: Datum) -> BatchResponse:
+        burn()
+        response = BatchResponse.from_id(datum.id)
+        response.append(Message(datum.value, keys=datum.keys))
+        return response
+
+    def handle(datums: Iterator[Datum]) -> BatchResponses:
+        responses = BatchResponses()
+        for datum in datums:
+            responses.append(respond(datum))
+        return responses
+
+    async def handle_async(datums: AsyncIterator[Datum]) -> BatchResponses:
+        responses = BatchResponses()
+        async for datum in datums:
+            responses.append(respond(datum))
+        return responses
+
+    return BatchMapServer, BatchMapAsyncServer, BatchMapMultiProcServer, handle, handle_async
+
+
+def transform() -> Servers:
+    from numaflow_sourcetransformer import (
+        Datum,
+        Message,
+        Messages,
+        SourceTransformAsyncServer,
+        SourceTransformMultiProcServer,
+        SourceTransformServer,
+    )
+
+    def handle(keys: list[str], datum: Datum) -> Messages:
+        burn()
+        return Messages(Message(datum.value, event_time=datum.event_time, keys=keys))
+
+    async def handle_async(keys: list[str], datum: Datum) -> Messages:
+        burn()
+        return Messages(Message(datum.value, event_time=datum.event_time, keys=keys))
+
+    return SourceTransformServer, SourceTransformAsyncServer, SourceTransformMultiProcServer, handle, handle_async
+
+
+def sink() -> Servers:
+    from numaflow_sinker import Datum, Response, Responses, SinkAsyncServer, SinkMultiProcServer, SinkServer
+
+    def handle(datums: Iterator[Datum]) -> Responses:
+        responses = Responses()
+        for datum in datums:
+            burn()
+            responses.append(Response.as_success(datum.id))
+        return responses
+
+    async def handle_async(datums: AsyncIterator[Datum]) -> Responses:
+        responses = Responses()
+        async for datum in datums:
+            burn()
+            responses.append(Response.as_success(datum.id))
+        return responses
+
+    return SinkServer, SinkAsyncServer, SinkMultiProcServer, handle, handle_async
+
+
+KINDS = {"map": map_, "mapstream": mapstream, "batchmap": batchmap, "transform": transform, "sink": sink}
 
 
 def main() -> None:
-    if len(sys.argv) != 4:
+    if len(sys.argv) != 4 or sys.argv[1] not in KINDS or sys.argv[2] not in ("sync", "async", "multiproc"):
         raise SystemExit(__doc__)
     kind, mode, sock = sys.argv[1:]
-    if kind != "map":
-        raise SystemExit(__doc__)
-    serve_map(mode, sock, sock + ".info")
+    sync, async_, multiproc, handle, handle_async = KINDS[kind]()
+    settings: dict[str, Any] = {"sock_path": sock, "server_info_file": sock + ".info"}
+    if mode == "sync":
+        sync(handle, **settings).start()
+    elif mode == "async":
+        async_(handle_async, **settings).start()
+    else:
+        multiproc(handle, server_count=WORKERS, **settings).start()
 
 
 if __name__ == "__main__":

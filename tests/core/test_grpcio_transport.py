@@ -15,9 +15,9 @@ from typing import Any
 import grpc
 import pytest
 
-from numaflow_core.buffers import Buffer, Pieces
+from numaflow_core.buffers import Buffer, Pieces, count_bytes
 from numaflow_core.status import OK, ProtocolError, Status, StatusCode
-from numaflow_core.transport import INITIAL_WINDOW, OUTPUT_LIMIT, Stream, count_bytes
+from numaflow_core.transport import INITIAL_WINDOW, OUTPUT_LIMIT, Stream
 from numaflow_core.transport._grpcio import GrpcioTransport
 
 WAIT = 10.0

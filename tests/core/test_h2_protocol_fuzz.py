@@ -23,9 +23,9 @@ from hyperframe.frame import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numaflow_core.buffers import Buffer
+from numaflow_core.buffers import Buffer, count_bytes
 from numaflow_core.status import OK, ProtocolError
-from numaflow_core.transport import Stream, count_bytes
+from numaflow_core.transport import Stream
 from numaflow_core.transport._h2 import H2Protocol, H2Transport
 
 PATH = "/test/Echo"

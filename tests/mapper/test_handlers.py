@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-import numaflow_mapper
 from numaflow_mapper import Datum, MapAsyncServer, MapMultiProcServer, MapMultiprocServer, Mapper, MapServer, Messages
 
 
@@ -209,33 +208,3 @@ def test_parameters_are_pynumaflows_in_its_order() -> None:
 
 def test_multiproc_by_its_old_name() -> None:
     assert issubclass(MapMultiprocServer, MapMultiProcServer)
-
-
-def test_public_names_are_frozen() -> None:
-    assert sorted(numaflow_mapper.__all__) == numaflow_mapper.__all__
-    assert set(numaflow_mapper.__all__) == {
-        "DROP",
-        "Datum",
-        "GracePeriodError",
-        "HandlerError",
-        "MapAsyncHandler",
-        "MapAsyncHandlerObject",
-        "MapAsyncServer",
-        "MapHandler",
-        "MapHandlerObject",
-        "MapMultiProcServer",
-        "MapMultiprocServer",
-        "MapResult",
-        "MapServer",
-        "Mapper",
-        "Message",
-        "Messages",
-        "NackOptions",
-        "ServerError",
-        "StartError",
-        "SystemMetadata",
-        "UserMetadata",
-        "__version__",
-    }
-    for name in numaflow_mapper.__all__:
-        assert hasattr(numaflow_mapper, name)

@@ -31,6 +31,11 @@ Outgoing = Buffer | Pieces
 """A message to be sent."""
 
 
+def count_bytes(messages: Iterable[Outgoing]) -> int:
+    """Total size of a batch."""
+    return sum(map(len, messages))
+
+
 def flatten(messages: Iterable[Outgoing]) -> list[Buffer]:
     """The pieces of all messages."""
     flat: list[Buffer] = []

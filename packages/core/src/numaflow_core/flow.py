@@ -1,11 +1,14 @@
 """Flows cut a stream of messages into calls. They know the order of messages on a stream and do no IO."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
-from .buffers import Buffer
+from .buffers import Buffer, Outgoing, count_bytes
 from .status import ProtocolError
+from .strategy import OpenCall
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class Handshake:
 
 
 class Flow(Protocol):
-    """One stream's state."""
+    """One stream's state, where every call is one message."""
 
     def receive(self, messages: list[Buffer]) -> tuple[list[Buffer], list[bytes]]:
         """Take what has arrived; return the calls in it, and what is to be answered at once.
@@ -31,7 +34,7 @@ class Flow(Protocol):
 
 
 class UnaryFlow:
-    """After the handshake every message is a call of its own, with one reply, in any order."""
+    """After the handshake every message is a call of its own, in any order."""
 
     __slots__ = ("_handshake", "_method")
 
@@ -44,10 +47,9 @@ class UnaryFlow:
         handshake = self._handshake
         if handshake is None:
             return messages, []
-        if not handshake.is_request(messages[0]):
-            raise ProtocolError(f"{self._method}: expected handshake as the first message")
+        reply = shake_hands(self._method, handshake, messages[0])
         self._handshake = None
-        return messages[1:], [handshake.reply]
+        return messages[1:], [reply]
 
 
 class PipedFlow:
@@ -58,3 +60,177 @@ class PipedFlow:
     def receive(self, messages: list[Buffer]) -> tuple[list[Buffer], list[bytes]]:
         """All of them are calls."""
         return messages, []
+
+
+def shake_hands(method: str, handshake: Handshake, message: Buffer) -> bytes:
+    """The answer to a stream's first message. Raises ``ProtocolError`` where that is not a handshake."""
+    if not handshake.is_request(message):
+        raise ProtocolError(f"{method}: expected handshake as the first message")
+    return handshake.reply
+
+
+class Desk(Protocol):
+    """Where a flow opens its calls, feeds them and ends them: the stream that it belongs to."""
+
+    def begin(self, token: Any) -> OpenCall:
+        """Open a call."""
+
+    def feed(self, call: OpenCall, inputs: Sequence[Any], size: int) -> None:
+        """Messages of a call, in order; they took ``size`` bytes."""
+
+    def complete(self, call: OpenCall) -> None:
+        """The call has all its messages. ``OpenFlow.finished`` follows when it has made its replies."""
+
+    def consumed(self, size: int) -> None:
+        """Messages of ``size`` bytes that belong to no call have been dealt with."""
+
+
+class OpenFlow(Protocol):
+    """One stream's state, where calls take messages while they run."""
+
+    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
+        """Take what has arrived, and tell the desk; return what is to be answered at once.
+
+        Raises:
+            ProtocolError: the peer broke the order of messages; the stream ends with the error's status.
+        """
+
+    def half_closed(self) -> None:
+        """The peer has sent its last message: end the calls that are open."""
+
+    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+        """A call has made its replies; what follows them. Raises ``ProtocolError`` as ``receive`` does."""
+
+    def closed(self) -> Sequence[Outgoing]:
+        """The peer has sent its last message and all calls are finished; what ends the stream."""
+
+
+class Batch(Protocol[_T]):
+    """What a kind has to say about batches: N messages, then an eot that asks for the answers."""
+
+    def read(self, message: Buffer) -> _T | None:
+        """Parse a message; ``None`` for the eot. Raises ``ProtocolError``."""
+
+    def new_token(self) -> Any:
+        """A new batch's token."""
+
+    def take(self, token: Any, request: _T) -> None:
+        """Note a request in the batch's token."""
+
+    eot: bytes
+    """What is sent after the answers."""
+
+
+class BatchFlow(Generic[_T]):
+    """Batches, strictly one after the other: what comes after an eot waits until the batch before is answered.
+
+    An empty batch is answered without a call.
+    """
+
+    def __init__(self, desk: Desk, method: str, handshake: Handshake, batch: Batch[_T], *, decode: bool) -> None:
+        """``decode``: whether calls are fed with decoded messages, or with what came."""
+        self._desk = desk
+        self._method = method
+        self._handshake: Handshake | None = handshake
+        self._batch = batch
+        self._decode = decode
+        self._call: OpenCall | None = None
+        self._ended = False  # the call has had its eot, and is not finished
+        self._waiting: list[Buffer] = []
+
+    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
+        """The handshake and empty batches are answered at once."""
+        answers: list[Outgoing] = []
+        first = 0
+        if self._handshake is not None:
+            answers.append(shake_hands(self._method, self._handshake, messages[0]))
+            self._handshake = None
+            self._desk.consumed(len(messages[0]))
+            first = 1
+        if self._ended:
+            self._waiting += messages[first:]
+            return answers
+        batch, read = self._batch, self._batch.read
+        inputs: list[Any] = []
+        start = first
+        for position in range(first, len(messages)):
+            request = read(messages[position])
+            if request is not None:
+                if self._call is None:
+                    self._call = self._desk.begin(batch.new_token())
+                batch.take(self._call.token, request)
+                inputs.append(request if self._decode else messages[position])
+                continue
+            self._desk.consumed(len(messages[position]))
+            if self._call is None:
+                answers.append(batch.eot)
+            else:
+                self._feed(inputs, messages[start:position])
+                self._finish_input()
+                self._waiting = messages[position + 1 :]
+                return answers
+            start = position + 1
+        self._feed(inputs, messages[start:])
+        return answers
+
+    def half_closed(self) -> None:
+        """What has come of a batch is the batch."""
+        if self._call is not None and not self._ended:
+            self._finish_input()
+
+    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+        """The eot, and the next batch."""
+        self._call = None
+        self._ended = False
+        waiting, self._waiting = self._waiting, []
+        return [self._batch.eot, *(self.receive(waiting) if waiting else ())]
+
+    def closed(self) -> Sequence[Outgoing]:
+        """Nothing ends a stream of batches."""
+        return ()
+
+    def _feed(self, inputs: list[Any], messages: list[Buffer]) -> None:
+        if inputs:
+            assert self._call is not None
+            self._desk.feed(self._call, inputs, count_bytes(messages))
+
+    def _finish_input(self) -> None:
+        assert self._call is not None
+        self._ended = True
+        self._desk.complete(self._call)
+
+
+class PartFlow(Generic[_T]):
+    """A worker process's part of one batch: all messages are its, and the parent half-closes at the eot, which it also
+    answers."""
+
+    def __init__(self, desk: Desk, batch: Batch[_T]) -> None:
+        self._desk = desk
+        self._batch = batch
+        self._call: OpenCall | None = None
+
+    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
+        """All of them are the call's."""
+        if self._call is None:
+            self._call = self._desk.begin(self._batch.new_token())
+        inputs = []
+        for message in messages:
+            request = self._batch.read(message)
+            assert request is not None, "the parent keeps the eot"
+            self._batch.take(self._call.token, request)
+            inputs.append(request)
+        self._desk.feed(self._call, inputs, count_bytes(messages))
+        return ()
+
+    def half_closed(self) -> None:
+        """The eot."""
+        if self._call is not None:
+            self._desk.complete(self._call)
+
+    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+        """The parent says what follows."""
+        return ()
+
+    def closed(self) -> Sequence[Outgoing]:
+        """The parent says what ends the stream."""
+        return ()

@@ -8,17 +8,37 @@ from typing import TYPE_CHECKING, NamedTuple
 from .constants import RUN_DIR
 
 if TYPE_CHECKING:
-    from .flow import Flow
-    from .strategy import Codec
+    from .buffers import Buffer
+    from .flow import Desk, Flow, OpenFlow
+    from .strategy import Codec, StreamCodec
 
 
 class Calls(NamedTuple):
-    """How a kind's messages become calls."""
+    """How a kind's messages become calls, where every message is one."""
 
     new_flow: Callable[[], Flow]
     """A flow for each stream."""
 
-    codec: Codec
+    codec: Codec | StreamCodec
+    """The latter where a call makes more than one reply."""
+
+
+class OpenCalls(NamedTuple):
+    """How a kind's messages become calls that take messages while they run."""
+
+    new_flow: Callable[[Desk], OpenFlow]
+    """A flow for each stream, which feeds its calls with decoded messages."""
+
+    new_parent_flow: Callable[[Desk], OpenFlow]
+    """The same in front of worker processes: it feeds its calls with what came."""
+
+    new_part_flow: Callable[[Desk], OpenFlow]
+    """A flow for the part of a call, in front of workers, that one worker gets: a stream of its own to it."""
+
+    route: Callable[[Buffer], int] | None
+    """Which messages of a call belong in the same worker; ``None`` where any will do."""
+
+    codec: StreamCodec
 
 
 class Kind(NamedTuple):
@@ -42,7 +62,7 @@ class Kind(NamedTuple):
     info_name: str
     """File names in ``RUN_DIR``."""
 
-    load_calls: Callable[[], Calls]
+    load_calls: Callable[[], Calls | OpenCalls]
     """Imports the kind's codec, and with it protobuf: most of what importing a kind would cost."""
 
     info_metadata: Mapping[str, str]

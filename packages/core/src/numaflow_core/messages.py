@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from .buffers import Buffer
 from .constants import DROP, FAIL, NACK
@@ -10,13 +10,51 @@ from .metadata import UserMetadata
 from .nack import NackOptions
 from .validate import check_bytes, check_strings
 
-_M = TypeVar("_M", bound="BaseMessage")
+_M = TypeVar("_M", bound="TaggedMessage")
+_T = TypeVar("_T")
 
 
 class BaseMessage:
-    """One message to be forwarded; read-only. Kinds derive from it."""
+    """What messages of all kinds have: a value, keys and the user's metadata. Kinds derive from it, and set its slots
+    themselves: messages are made once per result, and a call of another constructor costs half as much again."""
 
-    __slots__ = ("_keys", "_nack_options", "_tags", "_user_metadata", "_value")
+    __slots__ = ("_keys", "_user_metadata", "_value")
+
+    _value: bytes
+    _keys: list[str]
+    _user_metadata: UserMetadata | None
+
+    @property
+    def value(self) -> bytes:
+        """The payload."""
+        return self._value
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys, as a new list."""
+        return list(self._keys)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self._parts() == other._parts()
+
+    __hash__ = None  # type: ignore[assignment]  # equal by value, and metadata is mutable
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._shown()})"
+
+    def _parts(self) -> tuple[object, ...]:
+        return self._value, self._keys, self._user_metadata
+
+    def _shown(self) -> str:
+        return f"value={shown_bytes(self._value)}, keys={self._keys!r}"
+
+
+class TaggedMessage(BaseMessage):
+    """One message to be forwarded on the edges that its tags lead to; read-only. Kinds derive from it."""
+
+    __slots__ = ("_nack_options", "_tags")
 
     def __init__(
         self,
@@ -38,22 +76,8 @@ class BaseMessage:
         self._value = value if type(value) is bytes else check_bytes(value, "Message value")
         self._keys = check_strings(keys, "Message keys") if keys is not None else []
         self._tags = check_strings(tags, "Message tags") if tags is not None else []
-        if user_metadata is not None and not isinstance(user_metadata, UserMetadata):
-            raise TypeError(
-                f"Message user_metadata must be a UserMetadata, got {type(user_metadata).__name__}: {user_metadata!r}"
-            )
-        self._user_metadata = user_metadata
+        self._user_metadata = check_user_metadata(user_metadata) if user_metadata is not None else None
         self._nack_options: NackOptions | None = None
-
-    @property
-    def value(self) -> bytes:
-        """The payload."""
-        return self._value
-
-    @property
-    def keys(self) -> list[str]:
-        """The keys, as a new list."""
-        return list(self._keys)
 
     @property
     def tags(self) -> list[str]:
@@ -72,28 +96,18 @@ class BaseMessage:
         """How a negative acknowledgement is to be handled; ``None`` for any other message."""
         return self._nack_options
 
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return self._parts() == other._parts()
-
-    __hash__ = None  # type: ignore[assignment]  # equal by value, and metadata is mutable
-
-    def __repr__(self) -> str:
-        value = repr(self._value) if len(self._value) <= 64 else f"{self._value[:61]!r}... {len(self._value)} bytes"
-        return f"{type(self).__name__}(value={value}, keys={self._keys!r}, tags={self._tags!r})"
-
     def _parts(self) -> tuple[object, ...]:
         return self._value, self._keys, self._tags, self.user_metadata, self._nack_options
 
+    def _shown(self) -> str:
+        return f"{super()._shown()}, tags={self._tags!r}"
+
     def _as_nack(self: _M, options: NackOptions | None) -> _M:
-        if options is not None and not isinstance(options, NackOptions):
-            raise TypeError(f"to_nack takes NackOptions, got {type(options).__name__}: {options!r}")
-        self._nack_options = options
+        self._nack_options = check_nack_options(options, "to_nack")
         return self
 
 
-class ReservedMessages(BaseMessage):
+class ReservedMessages(TaggedMessage):
     """Messages that tell the platform something, for kinds whose messages need nothing but a value."""
 
     __slots__ = ()
@@ -116,50 +130,55 @@ class ReservedMessages(BaseMessage):
         return cls(b"", tags=[FAIL])
 
 
-class BaseMessages(Sequence[_M], Generic[_M]):
-    """A list of messages that only holds messages of its kind."""
+class BaseMessages(Sequence[_T], Generic[_T]):
+    """A list of results that only holds those of its kind: messages, or what a kind has in their place."""
 
     __slots__ = ("_items",)
 
-    _message_type: type[_M]
+    _message_type: type[_T]
 
-    def __init__(self, *items: _M) -> None:
+    def __init__(self, *items: _T) -> None:
         for item in items:
-            self._check(item)
+            if not isinstance(item, self._message_type):
+                self._refuse(item)
         self._items = list(items)
 
-    def append(self, item: _M) -> None:
-        """Add a message. Raises: TypeError for anything else."""
-        self._check(item)
+    def append(self, item: _T) -> None:
+        """Add one at the end. Raises: TypeError for anything else."""
+        if not isinstance(item, self._message_type):
+            self._refuse(item)
         self._items.append(item)
 
-    def extend(self, items: Iterable[_M]) -> None:
-        """Add messages. Raises: TypeError for anything else."""
+    def extend(self, items: Iterable[_T]) -> None:
+        """Add some at the end. Raises: TypeError for anything else."""
         for item in items:
             self.append(item)
 
-    def items(self) -> list[_M]:
-        """Deprecated: iterate over or index the messages themselves."""
-        warnings.warn("items() is deprecated; iterate over the messages", DeprecationWarning, stacklevel=2)
+    def items(self) -> list[_T]:
+        """Deprecated: iterate over the object itself, or index it."""
+        name = type(self).__name__
+        warnings.warn(f"items() is deprecated; iterate over the {name}", DeprecationWarning, stacklevel=2)
         return self._items
 
-    def _check(self, item: object) -> None:
-        if not isinstance(item, self._message_type):
-            raise TypeError(f"{type(self).__name__} holds Message objects, got {type(item).__name__}: {item!r:.80}")
+    def _refuse(self, item: object) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} holds {self._message_type.__name__} objects, "
+            f"got {type(item).__name__}: {item!r:.80}"
+        )
 
     @overload
-    def __getitem__(self, index: int) -> _M: ...
+    def __getitem__(self, index: int) -> _T: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[_M]: ...
+    def __getitem__(self, index: slice) -> list[_T]: ...
 
-    def __getitem__(self, index: int | slice) -> _M | list[_M]:
+    def __getitem__(self, index: int | slice) -> _T | list[_T]:
         return self._items[index]
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def __iter__(self) -> Iterator[_M]:
+    def __iter__(self) -> Iterator[_T]:
         return iter(self._items)
 
     def __eq__(self, other: object) -> bool:
@@ -171,3 +190,68 @@ class BaseMessages(Sequence[_M], Generic[_M]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self._items))})"
+
+
+def check_user_metadata(value: object) -> UserMetadata:
+    """The metadata of a message, kept and not copied.
+
+    Raises:
+        TypeError: not a UserMetadata.
+    """
+    if not isinstance(value, UserMetadata):
+        raise TypeError(f"Message user_metadata must be a UserMetadata, got {type(value).__name__}: {value!r:.80}")
+    return value
+
+
+def check_nack_options(value: object, taker: str) -> NackOptions | None:
+    """The options given to the method ``taker``, if any.
+
+    Raises:
+        TypeError: neither NackOptions nor ``None``.
+    """
+    if value is not None and not isinstance(value, NackOptions):
+        raise TypeError(f"{taker} takes NackOptions, got {type(value).__name__}: {value!r:.80}")
+    return value
+
+
+def shown_bytes(value: bytes) -> str:
+    """A payload as a repr shows it: its beginning and its size where it is long."""
+    return repr(value) if len(value) <= 64 else f"{value[:61]!r}... {len(value)} bytes"
+
+
+def messages_of(result: Any, container: type[BaseMessages[_T]], taker: str) -> Iterable[_T]:
+    """The messages in what a handler returned: a ``container``, any iterable of messages, one message, or ``None``.
+
+    Raises:
+        TypeError: something else, or something else in it; begins with ``taker`` (``"a map handler"``).
+    """
+    if type(result) is container:
+        return result._items
+    wanted = container._message_type
+    if isinstance(result, wanted):
+        return (result,)
+    if result is None:
+        return ()
+    try:
+        messages = list(result)
+    except TypeError:
+        messages = [result]
+    for message in messages:
+        if not isinstance(message, wanted):
+            what = type(result).__name__ if message is result else f"{type(result).__name__} with {message!r:.80}"
+            name = wanted.__name__
+            raise TypeError(
+                f"{taker} must return {container.__name__}, an iterable of {name}, a {name} or None, got {what}"
+            )
+    return messages
+
+
+def iterable(result: Any, complaint: str) -> Iterable[Any]:
+    """What a handler returned, if it can be gone through; what is in it is checked by who does.
+
+    Raises:
+        TypeError: it cannot; begins with ``complaint`` (``"a sink handler must return Responses"``).
+    """
+    if isinstance(result, Iterable) and not isinstance(result, (str, bytes)):
+        return result
+    raise TypeError(f"{complaint}, got {type(result).__name__}")

@@ -46,7 +46,11 @@ def ns_to_datetime(ns: int) -> datetime:
 
 
 def datetime_to_ns(value: datetime) -> int:
-    """Nanoseconds since the epoch. A naive datetime is local time, as in ``datetime.timestamp()``."""
+    """Nanoseconds since the epoch. A naive datetime is local time, as in ``datetime.timestamp()``; at the very ends of
+    the calendar, where local time has no UTC, it is UTC."""
     if value.tzinfo is None:
-        value = value.astimezone(timezone.utc)
+        try:
+            value = value.astimezone(timezone.utc)
+        except (OverflowError, ValueError):
+            value = value.replace(tzinfo=timezone.utc)
     return (value - _EPOCH) // _MICROSECOND * 1000

@@ -5,30 +5,55 @@ payload twice. Requests are parsed by protobuf; responses of the common shape ar
 what is rarely set is still serialized by protobuf and appended: concatenated parts of a message are one message.
 """
 
-from collections.abc import Callable
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
 
-from .buffers import Buffer
+from google.protobuf.message import DecodeError
+from google.protobuf.message import Message as WireMessage
 
-_M_co = TypeVar("_M_co", covariant=True)
+from .buffers import LARGE, Buffer, Outgoing, Pieces
+from .flow import Handshake
+from .messages import BaseMessage
+from .metadata import UserMetadata
+from .status import ProtocolError, StatusCode
+
+_M = TypeVar("_M", bound=WireMessage)
 
 
-class Parsable(Protocol[_M_co]):
-    """A protobuf message class."""
-
-    def FromString(self, data: bytes, /) -> _M_co:  # noqa: N802 - protobuf's name
-        """A new message from its bytes."""
-
-
-def parser(message: Parsable[_M_co]) -> Callable[[Buffer], _M_co]:
-    """A class's ``FromString`` for what a transport delivers: bytes, and a bytearray where a message came in pieces,
-    which the first releases of protobuf 5 have to be given as bytes."""
-    parse: Callable[..., _M_co] = message.FromString
+def reader(message: type[_M]) -> Callable[[Buffer], _M]:
+    """A function that parses what a transport delivers: bytes, and a bytearray where a message came in pieces, which
+    the first releases of protobuf 5 have to be given as bytes. It raises ``ProtocolError`` for what is no message of
+    that class."""
+    parse: Callable[..., _M] = message.FromString
     try:
         parse(bytearray())
     except TypeError:
-        return lambda data: parse(bytes(data))
-    return parse
+        from_string = parse
+
+        def parse(data: Buffer) -> _M:
+            return from_string(bytes(data))
+
+    name = message.__name__
+
+    def read(data: Buffer) -> _M:
+        try:
+            return parse(data)
+        except DecodeError as error:
+            raise ProtocolError(f"cannot parse a {name}: {error}", StatusCode.INTERNAL) from None
+
+    return read
+
+
+def handshake(read: Callable[[Buffer], Any], response: Any) -> Handshake:
+    """The handshake of a kind whose messages have a field ``handshake``.
+
+    Args:
+        read: reads a request.
+        response: the class of responses.
+    """
+    reply = response()
+    reply.handshake.sot = True
+    return Handshake(lambda message: bool(read(message).handshake.sot), reply.SerializeToString())
 
 
 def varint(number: int) -> bytes:
@@ -53,3 +78,69 @@ SIZES: Final = _Sizes({number: varint(number) for number in range(2048)})
 def tag(field: int) -> bytes:
     """What stands before the size of a bytes, string or message field."""
     return varint(field << 3 | 2)
+
+
+_SECONDS: Final = varint(1 << 3)
+_NANOS: Final = varint(2 << 3)
+
+
+def timestamp(ns: int) -> bytes:
+    """Nanoseconds since the epoch as the content of a ``google.protobuf.Timestamp``."""
+    seconds, nanos = divmod(ns, 1_000_000_000)
+    written = b""
+    if seconds:
+        written = _SECONDS + varint(seconds if seconds > 0 else seconds + (1 << 64))
+    if nanos:
+        written += _NANOS + varint(nanos)
+    return written
+
+
+def string_field(field: int, text: str) -> bytes:
+    """A string field."""
+    data = text.encode()
+    return b"%b%b%b" % (tag(field), SIZES[len(data)], data)
+
+
+def write_user_metadata(metadata: UserMetadata | None, wire: Any) -> None:
+    """Set the user's part of a ``metadata.Metadata`` message, if there is one."""
+    if metadata is not None:
+        for group in metadata:
+            wire.user_metadata[group].key_value.update(metadata[group])
+
+
+_Message = TypeVar("_Message", bound=BaseMessage)
+
+
+def results_encoder(
+    results: int, keys: int, value: int, more: Callable[[_Message], bytes]
+) -> Callable[[bytes, Iterable[_Message]], Outgoing]:
+    """A function that puts a response together: a beginning, then each message as a field ``results``.
+
+    Args:
+        results: number of the response's field that holds a result.
+        keys: number of the result's field for the keys,
+        value: and for the value.
+        more: what else the result of a message holds, as bytes of whole fields.
+    """
+    results_tag, keys_tag, value_tag = tag(results), tag(keys), tag(value)
+    sizes = SIZES
+
+    def encode(response: bytes, messages: Iterable[_Message]) -> Outgoing:
+        pieces: list[Buffer] = []
+        for message in messages:
+            head = more(message)
+            for key in message._keys:
+                data = key.encode()
+                head += b"%b%b%b" % (keys_tag, sizes[len(data)], data)
+            payload = message._value
+            size = len(payload)
+            if size < LARGE:
+                body = b"%b%b%b%b" % (head, value_tag, sizes[size], payload)
+                response += b"%b%b%b" % (results_tag, sizes[len(body)], body)
+            else:
+                head += value_tag + sizes[size]
+                pieces += (b"%b%b%b%b" % (response, results_tag, sizes[len(head) + size], head), payload)
+                response = b""
+        return Pieces(*pieces, response) if pieces else response
+
+    return encode

@@ -1,4 +1,5 @@
-"""Map UDFs for Numaflow: a function from one message to any number of messages.
+"""Map UDFs for Numaflow: a function from one message to any number of messages, all at once (``MapServer``) or one by
+one as they are made (``MapStreamServer``), or from a batch of messages to the results of each (``BatchMapServer``).
 
 >>> from numaflow_mapper import Datum, MapServer, Message, Messages
 >>> def handler(keys: list[str], datum: Datum) -> Messages:
@@ -11,6 +12,16 @@ from numaflow_core.errors import GracePeriodError, HandlerError, ServerError, St
 from numaflow_core.metadata import SystemMetadata, UserMetadata
 from numaflow_core.nack import NackOptions
 
+from ._batch import (
+    BatchMapAsyncHandler,
+    BatchMapAsyncHandlerObject,
+    BatchMapHandler,
+    BatchMapHandlerObject,
+    BatchMapper,
+    BatchMapResult,
+    BatchResponse,
+    BatchResponses,
+)
 from ._datatypes import (
     Datum,
     MapAsyncHandler,
@@ -22,11 +33,40 @@ from ._datatypes import (
     Message,
     Messages,
 )
-from ._servers import MapAsyncServer, MapMultiProcServer, MapMultiprocServer, MapServer
+from ._servers import (
+    BatchMapAsyncServer,
+    BatchMapMultiProcServer,
+    BatchMapServer,
+    MapAsyncServer,
+    MapMultiProcServer,
+    MapMultiprocServer,
+    MapServer,
+    MapStreamAsyncServer,
+    MapStreamMultiProcServer,
+    MapStreamServer,
+)
+from ._stream import (
+    MapStreamAsyncHandler,
+    MapStreamAsyncHandlerObject,
+    MapStreamer,
+    MapStreamHandler,
+    MapStreamHandlerObject,
+)
 from ._version import __version__
 
 __all__ = [
     "DROP",
+    "BatchMapAsyncHandler",
+    "BatchMapAsyncHandlerObject",
+    "BatchMapAsyncServer",
+    "BatchMapHandler",
+    "BatchMapHandlerObject",
+    "BatchMapMultiProcServer",
+    "BatchMapResult",
+    "BatchMapServer",
+    "BatchMapper",
+    "BatchResponse",
+    "BatchResponses",
     "Datum",
     "GracePeriodError",
     "HandlerError",
@@ -39,6 +79,14 @@ __all__ = [
     "MapMultiprocServer",
     "MapResult",
     "MapServer",
+    "MapStreamAsyncHandler",
+    "MapStreamAsyncHandlerObject",
+    "MapStreamAsyncServer",
+    "MapStreamHandler",
+    "MapStreamHandlerObject",
+    "MapStreamMultiProcServer",
+    "MapStreamServer",
+    "MapStreamer",
     "Mapper",
     "Message",
     "Messages",

@@ -1,22 +1,29 @@
-"""The map servers."""
+"""The map servers: unary, batch and stream, which the platform tells apart by the server-info file."""
+
+from __future__ import annotations
 
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Calls, Kind
-from numaflow_core.server import (
-    AsyncServer,
-    HandlerRule,
-    Hook,
-    MultiProcServer,
-    ShutdownCallback,
-    SyncServer,
-    Transport,
-)
+from numaflow_core.kind import Calls, Kind, OpenCalls
+from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, ShutdownCallback, SyncServer
 
-from ._datatypes import MapAsyncHandler, MapAsyncHandlerObject, MapHandler, MapHandlerObject, Mapper
+from ._batch import BatchMapper
+from ._datatypes import Mapper
+from ._stream import MapStreamer
 from ._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from typing_extensions import Unpack
+
+    from numaflow_core.server import Settings
+
+    from ._batch import BatchMapAsyncHandler, BatchMapAsyncHandlerObject, BatchMapHandler, BatchMapHandlerObject
+    from ._datatypes import MapAsyncHandler, MapAsyncHandlerObject, MapHandler, MapHandlerObject
+    from ._stream import MapStreamAsyncHandler, MapStreamAsyncHandlerObject, MapStreamHandler, MapStreamHandlerObject
 
 
 def _load_unary() -> Calls:
@@ -25,30 +32,52 @@ def _load_unary() -> Calls:
     return UNARY
 
 
-KIND: Final = Kind(
-    name="map",
-    distribution="numaflow-mapper",
-    version=__version__,
-    package_root=os.path.dirname(__file__),
-    service="map.v1.Map",
-    method="MapFn",
-    socket_name="map.sock",
-    info_name="mapper-server-info",
-    info_metadata={"MAP_MODE": "unary-map"},
-    load_calls=_load_unary,
-)
+def _load_batch() -> OpenCalls:
+    from ._batch_codec import BATCH
+
+    return BATCH
+
+
+def _load_stream() -> Calls:
+    from ._stream_codec import STREAM
+
+    return STREAM
+
+
+def _kind(name: str, socket_name: str, mode: str, load_calls: Callable[[], Calls | OpenCalls]) -> Kind:
+    return Kind(
+        name=name,
+        distribution="numaflow-mapper",
+        version=__version__,
+        package_root=os.path.dirname(__file__),
+        service="map.v1.Map",
+        method="MapFn",
+        socket_name=socket_name,
+        info_name="mapper-server-info",
+        info_metadata={"MAP_MODE": mode},
+        load_calls=load_calls,
+    )
+
+
+KIND: Final = _kind("map", "map.sock", "unary-map", _load_unary)
+BATCH_KIND: Final = _kind("batch map", "batchmap.sock", "batch-map", _load_batch)
+STREAM_KIND: Final = _kind("map stream", "mapstream.sock", "stream-map", _load_stream)
 
 MAP_SOCK_PATH: Final = KIND.sock_path
+BATCH_MAP_SOCK_PATH: Final = BATCH_KIND.sock_path
+MAP_STREAM_SOCK_PATH: Final = STREAM_KIND.sock_path
 MAP_SERVER_INFO_FILE_PATH: Final = KIND.info_path
 
-_PARAMETERS: Final = ("keys", "datum")
+_MESSAGE: Final = ("keys", "datum")
+_BATCH: Final = ("datums",)
+"""What handlers are called with."""
 
 
 class MapServer(SyncServer):
     """Maps messages with a sync handler on threads: for handlers that wait in blocking calls, or do little."""
 
     _kind = KIND
-    _rule = HandlerRule("MapServer", Mapper, _PARAMETERS, False, "MapAsyncServer")
+    _rule = HandlerRule("MapServer", Mapper, _MESSAGE, False, "MapAsyncServer")
 
     def __init__(
         self,
@@ -57,47 +86,17 @@ class MapServer(SyncServer):
         max_message_size: int = MAX_MESSAGE_SIZE,
         max_threads: int | None = None,
         server_info_file: str = MAP_SERVER_INFO_FILE_PATH,
-        *,
-        transport: Transport | None = None,
-        grace_period: float | None = None,
-        on_startup: Hook | None = None,
-        on_shutdown: Hook | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        """
-        Args:
-            mapper_instance: the handler, called with ``(keys, datum)``.
-            sock_path: the unix socket; the platform connects to the default.
-            max_message_size: bytes, in either direction.
-            max_threads: how many messages are handled at once; default: the environment's ``MAX_THREADS``, or 4.
-            server_info_file: the file that describes the server; the platform reads the default.
-            transport: ``"h2"`` or ``"grpcio"``; default: the environment's ``NUMAFLOW_TRANSPORT``, or ``"h2"``.
-            grace_period: seconds for answering what has been accepted when the server is stopped; default: the
-                environment's ``NUMAFLOW_GRPC_SHUTDOWN_GRACE_PERIOD_SECONDS``, or 25.
-            on_startup: called before the socket listens; an exception ends the process with status 1.
-            on_shutdown: called when everything is answered.
-
-        Raises:
-            TypeError: the handler, or another argument, is not of the expected kind.
-            ValueError: an argument, or an environment variable, is out of its range.
-        """
-        super().__init__(
-            mapper_instance,
-            max_threads,
-            sock_path=sock_path,
-            server_info_file=server_info_file,
-            max_message_size=max_message_size,
-            transport=transport,
-            grace_period=grace_period,
-            on_startup=on_startup,
-            on_shutdown=on_shutdown,
-        )
+        """``mapper_instance`` is the handler; the other arguments are those of ``SyncServer``."""
+        super().__init__(mapper_instance, sock_path, max_message_size, max_threads, server_info_file, **settings)
 
 
 class MapAsyncServer(AsyncServer):
     """Maps messages with an async handler on the main thread's event loop: for handlers that await."""
 
     _kind = KIND
-    _rule = HandlerRule("MapAsyncServer", Mapper, _PARAMETERS, True, "MapServer")
+    _rule = HandlerRule("MapAsyncServer", Mapper, _MESSAGE, True, "MapServer")
 
     def __init__(
         self,
@@ -109,41 +108,18 @@ class MapAsyncServer(AsyncServer):
         shutdown_callback: ShutdownCallback | None = None,
         *,
         max_concurrency: int | None = None,
-        transport: Transport | None = None,
-        grace_period: float | None = None,
-        on_startup: Hook | None = None,
-        on_shutdown: Hook | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        """
-        Args:
-            mapper_instance: the handler, called with ``(keys, datum)``.
-            sock_path: the unix socket; the platform connects to the default.
-            max_message_size: bytes, in either direction.
-            max_threads: accepted for pynumaflow's sake; an async handler has one thread.
-            server_info_file: the file that describes the server; the platform reads the default.
-            shutdown_callback: called once with the event loop after ``start()`` has stopped it.
-            max_concurrency: how many messages are handled at once; default: the environment's ``MAX_CONCURRENCY``,
-                or 1000.
-            transport: as in ``MapServer``.
-            grace_period: as in ``MapServer``.
-            on_startup: called on the event loop before the socket listens, and awaited if it can be.
-            on_shutdown: called on the event loop when everything is answered, and awaited if it can be.
-
-        Raises:
-            TypeError: the handler, or another argument, is not of the expected kind.
-            ValueError: an argument, or an environment variable, is out of its range.
-        """
+        """``mapper_instance`` is the handler; the other arguments are those of ``AsyncServer``."""
         super().__init__(
             mapper_instance,
-            max_concurrency,
+            sock_path,
+            max_message_size,
+            max_threads,
+            server_info_file,
             shutdown_callback,
-            sock_path=sock_path,
-            server_info_file=server_info_file,
-            max_message_size=max_message_size,
-            transport=transport,
-            grace_period=grace_period,
-            on_startup=on_startup,
-            on_shutdown=on_shutdown,
+            max_concurrency=max_concurrency,
+            **settings,
         )
 
 
@@ -151,7 +127,7 @@ class MapMultiProcServer(MultiProcServer):
     """Maps messages with a handler, sync or async, in worker processes: for handlers that burn CPU."""
 
     _kind = KIND
-    _rule = HandlerRule("MapMultiProcServer", Mapper, _PARAMETERS, None)
+    _rule = HandlerRule("MapMultiProcServer", Mapper, _MESSAGE, None)
 
     def __init__(
         self,
@@ -163,44 +139,190 @@ class MapMultiProcServer(MultiProcServer):
         server_info_file: str = MAP_SERVER_INFO_FILE_PATH,
         *,
         max_concurrency: int | None = None,
-        transport: Transport | None = None,
-        grace_period: float | None = None,
-        on_startup: Hook | None = None,
-        on_shutdown: Hook | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        """
-        Args:
-            mapper_instance: the handler, called with ``(keys, datum)`` in a worker. Workers are forked by ``start()``:
-                each has its own copy of whatever the handler refers to.
-            server_count: how many workers; default: the CPUs that the container may use.
-            sock_path: the unix socket; the platform connects to the default.
-            max_message_size: bytes, in either direction.
-            max_threads: as in ``MapServer``, per worker.
-            server_info_file: the file that describes the server; the platform reads the default.
-            max_concurrency: as in ``MapAsyncServer``, per worker.
-            transport: as in ``MapServer``.
-            grace_period: as in ``MapServer``.
-            on_startup: called in each worker before the socket listens.
-            on_shutdown: called in each worker when everything is answered.
-
-        Raises:
-            TypeError: the handler, or another argument, is not of the expected kind.
-            ValueError: an argument, or an environment variable, is out of its range.
-        """
+        """``mapper_instance`` is the handler; the other arguments are those of ``MultiProcServer``."""
         super().__init__(
             mapper_instance,
             server_count,
+            sock_path,
+            max_message_size,
             max_threads,
-            max_concurrency,
-            sock_path=sock_path,
-            server_info_file=server_info_file,
-            max_message_size=max_message_size,
-            transport=transport,
-            grace_period=grace_period,
-            on_startup=on_startup,
-            on_shutdown=on_shutdown,
+            server_info_file,
+            max_concurrency=max_concurrency,
+            **settings,
         )
 
 
 MapMultiprocServer = MapMultiProcServer
 """pynumaflow's spelling."""
+
+
+class BatchMapServer(SyncServer):
+    """Maps batches of messages with a sync handler on threads."""
+
+    _kind = BATCH_KIND
+    _rule = HandlerRule("BatchMapServer", BatchMapper, _BATCH, False, "BatchMapAsyncServer")
+
+    def __init__(
+        self,
+        batch_mapper_instance: BatchMapHandler | BatchMapHandlerObject,
+        sock_path: str = BATCH_MAP_SOCK_PATH,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str = MAP_SERVER_INFO_FILE_PATH,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """``batch_mapper_instance`` is the handler; the other arguments are those of ``SyncServer``."""
+        super().__init__(batch_mapper_instance, sock_path, max_message_size, max_threads, server_info_file, **settings)
+
+
+class BatchMapAsyncServer(AsyncServer):
+    """Maps batches of messages with an async handler on the main thread's event loop."""
+
+    _kind = BATCH_KIND
+    _rule = HandlerRule("BatchMapAsyncServer", BatchMapper, _BATCH, True, "BatchMapServer")
+
+    def __init__(
+        self,
+        batch_mapper_instance: BatchMapAsyncHandler | BatchMapAsyncHandlerObject,
+        sock_path: str = BATCH_MAP_SOCK_PATH,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str = MAP_SERVER_INFO_FILE_PATH,
+        shutdown_callback: ShutdownCallback | None = None,
+        *,
+        max_concurrency: int | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """``batch_mapper_instance`` is the handler; the other arguments are those of ``AsyncServer``."""
+        super().__init__(
+            batch_mapper_instance,
+            sock_path,
+            max_message_size,
+            max_threads,
+            server_info_file,
+            shutdown_callback,
+            max_concurrency=max_concurrency,
+            **settings,
+        )
+
+
+class BatchMapMultiProcServer(MultiProcServer):
+    """Maps batches of messages in worker processes: each batch is divided between them, and each worker's
+    handler gets a batch of its own."""
+
+    _kind = BATCH_KIND
+    _rule = HandlerRule("BatchMapMultiProcServer", BatchMapper, _BATCH, None)
+
+    def __init__(
+        self,
+        batch_mapper_instance: BatchMapHandler
+        | BatchMapHandlerObject
+        | BatchMapAsyncHandler
+        | BatchMapAsyncHandlerObject,
+        server_count: int | None = None,
+        sock_path: str = BATCH_MAP_SOCK_PATH,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str = MAP_SERVER_INFO_FILE_PATH,
+        *,
+        max_concurrency: int | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """``batch_mapper_instance`` is the handler; the other arguments are those of ``MultiProcServer``."""
+        super().__init__(
+            batch_mapper_instance,
+            server_count,
+            sock_path,
+            max_message_size,
+            max_threads,
+            server_info_file,
+            max_concurrency=max_concurrency,
+            **settings,
+        )
+
+
+class MapStreamServer(SyncServer):
+    """Maps messages with a sync generator on threads: each result is forwarded as it is yielded."""
+
+    _kind = STREAM_KIND
+    _rule = HandlerRule("MapStreamServer", MapStreamer, _MESSAGE, False, "MapStreamAsyncServer")
+
+    def __init__(
+        self,
+        map_stream_instance: MapStreamHandler | MapStreamHandlerObject,
+        sock_path: str = MAP_STREAM_SOCK_PATH,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str = MAP_SERVER_INFO_FILE_PATH,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """``map_stream_instance`` is the handler; the other arguments are those of ``SyncServer``."""
+        super().__init__(map_stream_instance, sock_path, max_message_size, max_threads, server_info_file, **settings)
+
+
+class MapStreamAsyncServer(AsyncServer):
+    """Maps messages with an async generator on the main thread's event loop: each result is forwarded when it is
+    yielded."""
+
+    _kind = STREAM_KIND
+    _rule = HandlerRule("MapStreamAsyncServer", MapStreamer, _MESSAGE, True, "MapStreamServer", generates=True)
+
+    def __init__(
+        self,
+        map_stream_instance: MapStreamAsyncHandler | MapStreamAsyncHandlerObject,
+        sock_path: str = MAP_STREAM_SOCK_PATH,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str = MAP_SERVER_INFO_FILE_PATH,
+        shutdown_callback: ShutdownCallback | None = None,
+        *,
+        max_concurrency: int | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """``map_stream_instance`` is the handler; the other arguments are those of ``AsyncServer``."""
+        super().__init__(
+            map_stream_instance,
+            sock_path,
+            max_message_size,
+            max_threads,
+            server_info_file,
+            shutdown_callback,
+            max_concurrency=max_concurrency,
+            **settings,
+        )
+
+
+class MapStreamMultiProcServer(MultiProcServer):
+    """Maps messages with a generator, sync or async, in worker processes: each result is forwarded as it is yielded."""
+
+    _kind = STREAM_KIND
+    _rule = HandlerRule("MapStreamMultiProcServer", MapStreamer, _MESSAGE, None, generates=True)
+
+    def __init__(
+        self,
+        map_stream_instance: MapStreamHandler
+        | MapStreamHandlerObject
+        | MapStreamAsyncHandler
+        | MapStreamAsyncHandlerObject,
+        server_count: int | None = None,
+        sock_path: str = MAP_STREAM_SOCK_PATH,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str = MAP_SERVER_INFO_FILE_PATH,
+        *,
+        max_concurrency: int | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """``map_stream_instance`` is the handler; the other arguments are those of ``MultiProcServer``."""
+        super().__init__(
+            map_stream_instance,
+            server_count,
+            sock_path,
+            max_message_size,
+            max_threads,
+            server_info_file,
+            max_concurrency=max_concurrency,
+            **settings,
+        )

@@ -1,7 +1,7 @@
 """Servers: what users start. A kind's classes bring a handler and a ``Kind``; everything else is here."""
 
 from ._servers import AsyncServer, MultiProcServer, Server, SyncServer
-from ._types import HandlerRule, Hook, ShutdownCallback, Transport
+from ._types import HandlerRule, Hook, Settings, ShutdownCallback, Transport
 
 __all__ = [
     "AsyncServer",
@@ -9,6 +9,7 @@ __all__ = [
     "Hook",
     "MultiProcServer",
     "Server",
+    "Settings",
     "ShutdownCallback",
     "SyncServer",
     "Transport",

@@ -25,12 +25,7 @@ def check_handler(rule: HandlerRule, handler: object) -> Callable[..., Any]:
             f"got {type(handler).__name__}: {handler!r:.80}"
         )
     name = handler_name(target)
-    if _is_async_generator(target):
-        raise TypeError(f"{server} takes a handler that returns its result; {name} is an async generator")
-    if rule.wants_async is True and not is_async(target):
-        raise TypeError(f"{server} takes an async handler, {name} is not: write 'async def', or use {rule.instead}")
-    if rule.wants_async is False and is_async(target):
-        raise TypeError(f"{server} takes a sync handler, {name} is 'async def': write 'def', or use {rule.instead}")
+    _check_colour(rule, target, name)
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):
@@ -45,19 +40,35 @@ def check_handler(rule: HandlerRule, handler: object) -> Callable[..., Any]:
     return target  # type: ignore[no-any-return]
 
 
+def _check_colour(rule: HandlerRule, target: Callable[..., Any], name: str) -> None:
+    server, wants = rule.server, rule.wants_async
+    generates = any(inspect.isasyncgenfunction(each) for each in _definitions(target))
+    returns = any(inspect.iscoroutinefunction(each) for each in _definitions(target))
+    if generates and not rule.generates:
+        raise TypeError(f"{server} takes a handler that returns its result; {name} is an async generator")
+    if returns and rule.generates and wants is not False:
+        raise TypeError(
+            f"{server} takes a handler that yields its results; {name} returns, it has no 'yield': "
+            "write an async generator"
+        )
+    coloured = generates or returns
+    if wants is True and not coloured:
+        raise TypeError(f"{server} takes an async handler, {name} is not: write 'async def', or use {rule.instead}")
+    if wants is False and coloured:
+        raise TypeError(f"{server} takes a sync handler, {name} is 'async def': write 'def', or use {rule.instead}")
+
+
 def handler_name(handler: Callable[..., object]) -> str:
     """The handler's name, as the user wrote it."""
     return getattr(handler, "__qualname__", None) or type(handler).__qualname__
 
 
 def is_async(handler: Callable[..., object]) -> bool:
-    """Whether calling the handler gives an awaitable, as far as its definition tells; decorators that use
-    ``functools.wraps`` are looked through."""
-    return any(inspect.iscoroutinefunction(target) for target in _definitions(handler))
-
-
-def _is_async_generator(handler: Callable[..., object]) -> bool:
-    return any(inspect.isasyncgenfunction(target) for target in _definitions(handler))
+    """Whether calling the handler gives an awaitable or an async generator, as far as its definition tells; decorators
+    that use ``functools.wraps`` are looked through."""
+    return any(
+        inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target) for target in _definitions(handler)
+    )
 
 
 def _definitions(handler: Callable[..., object]) -> list[Any]:

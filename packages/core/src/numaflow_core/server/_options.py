@@ -9,7 +9,6 @@ from ..constants import (
     DEFAULT_GRACE_PERIOD,
     DEFAULT_MAX_CONCURRENCY,
     DEFAULT_MAX_THREADS,
-    ENV_CONTAINER_TYPE,
     ENV_GRACE_PERIOD,
     ENV_MAX_CONCURRENCY,
     ENV_MAX_THREADS,
@@ -17,6 +16,7 @@ from ..constants import (
     RUNTIME_ERRORS_DIR,
     UNKNOWN_CONTAINER,
 )
+from ..role import container_type
 from ..validate import check_positive
 from ._types import Hook, Settings, Transport
 
@@ -40,13 +40,18 @@ class Options:
     on_shutdown: Hook | None = None
 
 
-def make_options(settings: Settings) -> Options:
+def make_options(
+    sock_path: str | os.PathLike[str],
+    max_message_size: int,
+    server_info_file: str | os.PathLike[str],
+    settings: Settings,
+) -> Options:
     """Fill in what was not given from the environment, and check everything.
 
     Raises:
         TypeError, ValueError: naming the argument or the variable.
     """
-    transport, grace_period = settings["transport"], settings["grace_period"]
+    transport, grace_period = settings.get("transport"), settings.get("grace_period")
     chosen = transport if transport is not None else os.environ.get(ENV_TRANSPORT) or "h2"
     if chosen not in get_args(Transport):
         origin = "transport" if transport is not None else ENV_TRANSPORT
@@ -60,15 +65,15 @@ def make_options(settings: Settings) -> Options:
     if not 0 < grace_period <= _LONGEST_GRACE:
         raise ValueError(f"grace_period must be more than 0 and at most {_LONGEST_GRACE} seconds, got {grace_period}")
     return Options(
-        sock_path=_check_path(settings["sock_path"], "sock_path"),
-        server_info_file=_check_path(settings["server_info_file"], "server_info_file"),
-        max_message_size=check_positive(settings["max_message_size"], "max_message_size"),
+        sock_path=_check_path(sock_path, "sock_path"),
+        server_info_file=_check_path(server_info_file, "server_info_file"),
+        max_message_size=check_positive(max_message_size, "max_message_size"),
         transport=chosen,
         grace_period=float(grace_period),
-        container_type=os.environ.get(ENV_CONTAINER_TYPE) or UNKNOWN_CONTAINER,
+        container_type=container_type() or UNKNOWN_CONTAINER,
         errors_dir=RUNTIME_ERRORS_DIR,
-        on_startup=settings["on_startup"],
-        on_shutdown=settings["on_shutdown"],
+        on_startup=settings.get("on_startup"),
+        on_shutdown=settings.get("on_shutdown"),
     )
 
 
@@ -97,7 +102,7 @@ def _from_env(name: str, parse: Callable[[str], _N], default: _N) -> _N:
         raise ValueError(f"the environment variable {name} must be {what}, got {text!r}") from None
 
 
-def _check_path(path: str, field: str) -> str:
+def _check_path(path: str | os.PathLike[str], field: str) -> str:
     if not isinstance(path, (str, os.PathLike)):
         raise TypeError(f"{field} must be a path, got {type(path).__name__}: {path!r}")
     return os.fspath(path)

@@ -1,17 +1,22 @@
-"""The receivers of a server's RPCs: a stream of calls, and the readiness probe. They live on the transport's thread."""
+"""The receivers of a server's RPCs: streams of calls, and the readiness probe. They live on the transport's thread."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
 
 from .._proto.ready_pb2 import ReadyResponse
-from ..buffers import Buffer, Outgoing
-from ..flow import Flow
-from ..status import OK, ProtocolError, Status
-from ..strategy import OnFailure, Strategy
-from ..transport import Stream, count_bytes
+from ..buffers import Buffer, Outgoing, count_bytes
+from ..flow import Flow, OpenFlow
+from ..status import OK, ProtocolError, Status, StatusCode
+from ..strategy import OnFailure, OpenCall, OpenStrategy, Strategy
+from ..transport import Stream
+
+_T = TypeVar("_T")
 
 _READY: Final = ReadyResponse(ready=True).SerializeToString()
+_UNFINISHED: Final = Status(StatusCode.UNAVAILABLE, "the server is shutting down")
 
 
 class ReadyRpc:
@@ -34,43 +39,178 @@ class ReadyRpc:
         """Nothing waits."""
 
 
-class CallsRpc:
-    """A stream of calls: from the transport through the flow to the strategy, and the replies back.
+@dataclass(frozen=True)
+class RpcContext:
+    """What all streams of a server have in common."""
 
-    Everything but ``reply``, ``postpone`` and ``broken`` runs on the transport's thread; those three may be called on
-    any thread.
+    loop: asyncio.AbstractEventLoop
+    """The transport's."""
+
+    max_message_size: int
+    on_progress: Callable[["Rpc"], None]
+    """Told that messages came in, that all were answered, or that the stream is over."""
+
+    on_failure: OnFailure
+
+
+class Rpc(ABC):
+    """A stream, between the transport and a strategy. Implements ``transport.Receiver`` and ``strategy.Caller``.
+
+    The methods of a ``Caller`` may be called on any thread, everything else runs on the transport's.
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        flow: Flow,
-        strategy: Strategy,
-        loop: asyncio.AbstractEventLoop,
-        max_message_size: int,
-        on_progress: Callable[["CallsRpc"], None],
-        on_failure: OnFailure,
-    ) -> None:
+    def __init__(self, stream: Stream, context: RpcContext) -> None:
         self._stream = stream
-        self._flow = flow
-        self._strategy = strategy
-        self._loop = loop
-        self._max_message_size = max_message_size
-        self._on_progress = on_progress
-        self._on_failure = on_failure
-        self.unanswered = 0
-        self._unanswered_bytes = 0
+        self._context = context
         self._half_closed = False
         self._refusing = False
+        self.unanswered = 0
+        """What has been accepted and is not done with."""
+
         self.gone = False
         self.ready = True
-        # Only ever appended to by handlers and cut at the front by the transport's thread, each in one step that the
-        # interpreter does not interrupt; it is never exchanged for another list.
+        # These are only ever appended to by handlers and cut at the front by the transport's thread, each in one step
+        # that the interpreter does not interrupt; they are never exchanged for other lists.
         self._replies: list[Outgoing] = []
+        self._finished: list[Any] = []
         self._flush_due = False
-        self._postponed: list[Buffer] = []
+        self._awaiting_room: list[Callable[[], None]] = []
 
     # -- transport.Receiver
+
+    @abstractmethod
+    def received(self, messages: list[Buffer]) -> None: ...
+
+    def half_closed(self) -> None:
+        self._half_closed = True
+        self._settle()
+
+    def cancelled(self) -> None:
+        self._leave()
+
+    def drained(self) -> None:
+        self.ready = not self.gone
+        self._tell_room()
+
+    # -- strategy.Caller
+
+    def reply(self, message: Outgoing) -> None:
+        self._replies.append(message)
+        if not self._flush_due:
+            self._schedule_flush()
+
+    def finished(self, call: Any) -> None:
+        self._finished.append(call)
+        if not self._flush_due:
+            self._schedule_flush()
+
+    def when_ready(self, callback: Callable[[], None]) -> None:
+        self._context.loop.call_soon_threadsafe(self._when_ready, callback)
+
+    def broken(self, error: ProtocolError) -> None:
+        self._context.loop.call_soon_threadsafe(self._break, error)
+
+    # -- for the server
+
+    def refuse(self) -> None:
+        """Accept no more messages; what has been accepted is answered."""
+        self._refusing = True
+
+    def end(self, status: Status) -> None:
+        """Send what has been answered, then end the stream."""
+        if not self.gone:
+            self._flush()
+        if not self.gone:
+            self._stream.finish(status)
+            self._leave()
+
+    # -- inside
+
+    @abstractmethod
+    def _flush(self) -> None:
+        """Pass on what handlers have left here since the last time."""
+
+    @abstractmethod
+    def _settle(self) -> None:
+        """See whether the stream has come to its end."""
+
+    def _schedule_flush(self) -> None:
+        self._flush_due = True
+        self._context.loop.call_soon_threadsafe(self._flush)
+
+    def _send(self, replies: Sequence[Outgoing]) -> bool:
+        """Send replies; return whether the stream is still there to go on with."""
+        if not self._may_send(replies):
+            return False
+        if replies:
+            self._stream.send(replies)
+            self._look_for_room()
+        return True
+
+    def _may_send(self, replies: Sequence[Outgoing]) -> bool:
+        if self.gone:
+            return False
+        limit = self._context.max_message_size
+        largest = max(map(len, replies), default=0)
+        if largest > limit:
+            self._context.on_failure(
+                ValueError(
+                    f"the handler's result takes {largest} bytes on the wire, the limit is {limit} "
+                    "(max_message_size): return less, or split it"
+                )
+            )
+            return False
+        return True
+
+    def _look_for_room(self) -> None:
+        if self._stream.congested:
+            self.ready = False
+
+    def _when_ready(self, callback: Callable[[], None]) -> None:
+        self._flush()
+        if self.ready or self.gone:
+            callback()
+        else:
+            self._awaiting_room.append(callback)
+
+    def _tell_room(self) -> None:
+        waiting, self._awaiting_room = self._awaiting_room, []
+        for callback in waiting:
+            callback()
+
+    def _leave(self) -> None:
+        if not self.gone:
+            self.gone = True
+            self.ready = False
+            self.unanswered = 0
+            self._forget_calls()
+            self._tell_room()
+            self._context.on_progress(self)
+
+    @abstractmethod
+    def _forget_calls(self) -> None:
+        """The stream is over: nobody waits for its calls."""
+
+    def _break(self, error: ProtocolError) -> None:
+        if not self.gone:
+            self._flush()
+            self._stream.fail(error)
+            self._leave()
+
+
+class CallsRpc(Rpc):
+    """A stream on which every message is a call. ``unanswered`` counts them."""
+
+    def __init__(
+        self, stream: Stream, context: RpcContext, flow: Flow, strategy: Strategy, *, reply_each: bool
+    ) -> None:
+        """``reply_each``: whether each reply ends a call; otherwise ``finished`` does."""
+        super().__init__(stream, context)
+        self._flow = flow
+        self._strategy = strategy
+        self._reply_each = reply_each
+        self._unanswered_bytes = 0
+        self._postponed: list[Buffer] = []
 
     def received(self, messages: list[Buffer]) -> None:
         if self._refusing:
@@ -84,77 +224,39 @@ class CallsRpc:
             self.unanswered += len(calls)
             self._unanswered_bytes += size
             self._strategy.submit(self, calls)
-            self._on_progress(self)
-
-    def half_closed(self) -> None:
-        self._half_closed = True
-        self._settle()
-
-    def cancelled(self) -> None:
-        self._leave()
+            self._context.on_progress(self)
 
     def drained(self) -> None:
-        self.ready = not self.gone
+        super().drained()
         calls, self._postponed = self._postponed, []
         if calls:
             self._strategy.submit(self, calls)
 
-    # -- strategy.Caller
-
-    def reply(self, message: Outgoing) -> None:
-        self._replies.append(message)
-        if not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon_threadsafe(self._flush)
-
     def postpone(self, message: Buffer) -> None:
-        self._loop.call_soon_threadsafe(self._postpone, message)
+        """As ``strategy.Caller`` says."""
+        self._context.loop.call_soon_threadsafe(self._postpone, message)
 
-    def broken(self, error: ProtocolError) -> None:
-        self._loop.call_soon_threadsafe(self._break, error)
-
-    # -- for the server, on the transport's thread
-
-    def refuse(self) -> None:
-        """Accept no more messages; what has been accepted is answered."""
-        self._refusing = True
-
-    def end(self, status: Status) -> None:
-        """Send what has been answered, then end the stream."""
-        if not self.gone:
-            self._flush()
-            self._stream.finish(status)
-            self._leave()
-
-    def reply_all(self, replies: Sequence[Outgoing]) -> None:
-        if self.gone or not replies:
+    def reply_all(self, replies: Sequence[Outgoing], finished: int) -> None:
+        """As ``strategy.Caller`` says."""
+        if not self._deliver(replies, finished):
             return
-        largest = max(map(len, replies))
-        if largest > self._max_message_size:
-            self._on_failure(
-                ValueError(
-                    f"the handler's result takes {largest} bytes on the wire, the limit is {self._max_message_size} "
-                    "(max_message_size): return less, or split it"
-                )
-            )
-            return
-        share = len(replies) / self.unanswered
-        size = round(self._unanswered_bytes * share)
-        self.unanswered -= len(replies)
-        self._unanswered_bytes -= size
-        self._stream.send(replies)
-        if self._stream.congested:
-            self.ready = False
-        self._stream.release(size)
+        if finished:
+            size = round(self._unanswered_bytes * finished / self.unanswered)
+            self.unanswered -= finished
+            self._unanswered_bytes -= size
+            self._stream.release(size)
         self._settle()
 
+    def _deliver(self, replies: Sequence[Outgoing], finished: int) -> bool:
+        """Send replies with which that many calls are over; return whether the stream is still there."""
+        return self._send(replies)
+
     def _flush(self) -> None:
-        self._flush_due = False  # before the queue is emptied: a reply after this schedules anew
-        queue = self._replies
-        count = len(queue)
-        replies = queue[:count]
-        del queue[:count]
-        self.reply_all(replies)
+        self._flush_due = False  # before the queues are emptied: what comes after this schedules anew
+        finished = _take(self._finished)  # before the replies: those of finished calls are all there
+        replies = _take(self._replies)
+        if replies or finished:
+            self.reply_all(replies, len(replies) if self._reply_each else len(finished))
 
     def _settle(self) -> None:
         if self.unanswered or self.gone:
@@ -163,16 +265,11 @@ class CallsRpc:
             self._stream.finish(OK)
             self._leave()
         else:
-            self._on_progress(self)
+            self._context.on_progress(self)
 
-    def _leave(self) -> None:
-        if not self.gone:
-            self.gone = True
-            self.ready = False
-            self.unanswered = 0
-            self._postponed.clear()
-            self._strategy.left(self)
-            self._on_progress(self)
+    def _forget_calls(self) -> None:
+        self._postponed.clear()
+        self._strategy.left(self)
 
     def _postpone(self, message: Buffer) -> None:
         if self.gone:
@@ -182,8 +279,161 @@ class CallsRpc:
         else:
             self._postponed.append(message)
 
-    def _break(self, error: ProtocolError) -> None:
-        if not self.gone:
-            self._flush()
-            self._stream.fail(error)
+
+class OpenRpc(Rpc):
+    """A stream of calls that take messages while they run; the ``Desk`` of its flow.
+
+    ``unanswered`` counts messages that handlers are not done with, and calls that have all their messages and are not
+    finished. A call that waits for messages which the peer has not sent is not counted: nothing can be done for it.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        context: RpcContext,
+        new_flow: Callable[["OpenRpc"], OpenFlow],
+        strategy: OpenStrategy,
+    ) -> None:
+        super().__init__(stream, context)
+        self._strategy = strategy
+        self._calls: set[OpenCall] = set()
+        self._released: list[tuple[int, int]] = []  # as the lists of `Rpc`
+        self._flow = new_flow(self)
+
+    # -- transport.Receiver
+
+    def received(self, messages: list[Buffer]) -> None:
+        if self._refusing:
+            return
+        self._send(self._flow.receive(messages))
+        self._strategy.kick()
+        self._context.on_progress(self)
+
+    def half_closed(self) -> None:
+        self._flow.half_closed()
+        self._strategy.kick()
+        super().half_closed()
+
+    # -- flow.Desk
+
+    def begin(self, token: Any) -> OpenCall:
+        call = self._strategy.begin(self, token)
+        self._calls.add(call)
+        return call
+
+    def feed(self, call: OpenCall, inputs: Sequence[Any], size: int) -> None:
+        self.unanswered += len(inputs)
+        call.feed(inputs, size)
+
+    def complete(self, call: OpenCall) -> None:
+        self.unanswered += 1
+        call.end()
+
+    def consumed(self, size: int) -> None:
+        self._stream.release(size)
+
+    # -- strategy.OpenCaller
+
+    def released(self, count: int, size: int) -> None:
+        self._released.append((count, size))
+        if not self._flush_due:
+            self._schedule_flush()
+
+    # -- for the server
+
+    def end(self, status: Status) -> None:
+        """As ``Rpc.end``. A call that is cut off must not look complete: a stream does not end well with one."""
+        super().end(_UNFINISHED if self._calls and status is OK else status)
+
+    # -- inside
+
+    def reply_all(self, replies: Sequence[Outgoing], finished: int) -> None:
+        """As ``strategy.Caller`` says."""
+        self._send(replies)
+
+    def _flush(self) -> None:
+        self._flush_due = False  # before the queues are emptied: what comes after this schedules anew
+        finished = _take(self._finished)  # before the replies: those of finished calls are all there
+        replies = _take(self._replies)
+        released = _take(self._released)
+        if not self._send(replies):
+            return
+        if released:
+            count = size = 0
+            for one_count, one_size in released:
+                count += one_count
+                size += one_size
+            self.unanswered -= count
+            self._give_back(count, size)
+        if finished:
+            try:
+                for call in finished:
+                    self._calls.discard(call)
+                    self.unanswered -= 1
+                    self._send(self._flow.finished(call))
+            except ProtocolError as error:
+                self._stream.fail(error)
+                self._leave()
+                return
+            self._strategy.kick()
+        self._settle()
+
+    def _give_back(self, count: int, size: int) -> None:
+        """Handlers are done with that many messages."""
+        self._stream.release(size)
+
+    def _settle(self) -> None:
+        if self.unanswered or self.gone:
+            return
+        if self._half_closed and not self._calls:
+            self._send(self._flow.closed())
+            self._stream.finish(OK)
             self._leave()
+        else:
+            self._context.on_progress(self)
+
+    def _forget_calls(self) -> None:
+        for call in self._calls:
+            call.leave()
+        self._calls.clear()
+        self._strategy.kick()
+
+
+def _take(queue: list[_T]) -> list[_T]:
+    """Cut off what is there."""
+    taken = queue[:]
+    del queue[: len(taken)]
+    return taken
+
+
+class PipedStream(Stream, Protocol):
+    """A stream of the parent's, as a worker process sees it. ``finish`` tells that a half-closed stream has all its
+    replies; the parent ends its streams by itself."""
+
+    def answer(self, messages: Sequence[Outgoing], finished: int) -> None:
+        """Replies, with which that many calls are over."""
+
+    def give_back(self, count: int, size: int) -> None:
+        """Handlers are done with that many messages."""
+
+
+class PipedCallsRpc(CallsRpc):
+    """The calls of a stream that one worker gets."""
+
+    _stream: PipedStream
+
+    def _deliver(self, replies: Sequence[Outgoing], finished: int) -> bool:
+        if not self._may_send(replies):
+            return False
+        self._stream.answer(replies, finished)
+        self._look_for_room()
+        return True
+
+
+class PipedOpenRpc(OpenRpc):
+    """One worker's part of an open call."""
+
+    _stream: PipedStream
+
+    def _give_back(self, count: int, size: int) -> None:
+        self._stream.give_back(count, size)

@@ -12,13 +12,13 @@ from typing import Final
 from ..errors import GracePeriodError, HandlerError, ServerError, StartError
 from ..kind import Kind
 from ..status import OK, Status, StatusCode
-from ..strategy import Strategy
 from ..transport import Receiver, Stream, Transport
 from ._files import Claim, claim_info, claim_socket, open_to_all, write_info
 from ._loops import new_event_loop
 from ._options import Options
 from ._report import Report, describe
-from ._rpcs import CallsRpc, ReadyRpc
+from ._rpcs import ReadyRpc, Rpc, RpcContext
+from ._services import Service
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Runtime:
         self,
         kind: Kind,
         options: Options,
-        new_strategy: Callable[["Runtime"], Strategy],
+        new_service: Callable[["Runtime"], Service],
         *,
         handler_name: str,
         owns_process: bool,
@@ -58,12 +58,12 @@ class Runtime:
         self.is_serving = False
         """Whether a peer may have found the socket, so that there may be something to answer."""
         self.loop: asyncio.AbstractEventLoop
-        self._calls = kind.load_calls()
         self._handler_name = handler_name
         self._owns_process = owns_process
         self._claims: list[Claim] = []
-        self._strategy = new_strategy(self)
-        self._rpcs: set[CallsRpc] = set()
+        self._service = new_service(self)
+        self._rpc_context: RpcContext
+        self._rpcs: set[Rpc] = set()
         self._end: asyncio.Future[ServerError | None]
         self._stopping = False
         self._deadline: float | None = None
@@ -135,6 +135,7 @@ class Runtime:
         self.loop = new_event_loop(self.options.transport)
         asyncio.set_event_loop(self.loop)
         self._end = self.loop.create_future()
+        self._rpc_context = RpcContext(self.loop, self.options.max_message_size, self._progress, self.fail)
         self._started.set()
         outcome: ServerError | None
         try:
@@ -157,7 +158,7 @@ class Runtime:
         try:
             self._claims.append(sock := claim_socket(options.sock_path))
             self._claims.append(info := claim_info(options.server_info_file))
-            await self._strategy.open()
+            await self._service.open()
             try:
                 await transport.listen(sock.draft, {kind.rpc: self._accept, kind.ready_rpc: ReadyRpc})
                 open_to_all(sock.draft)
@@ -174,7 +175,7 @@ class Runtime:
         finally:
             self.remove_files()
             await transport.close(self._patience())
-            await self._strategy.close(self._patience())
+            await self._service.close(self._patience())
 
     def _patience(self) -> float:
         """Seconds that peers get to read their replies, and workers to end: what is left of the grace period, or after
@@ -184,15 +185,7 @@ class Runtime:
         return max(self._deadline - self.loop.time(), _FAILURE_EXIT / 4)
 
     def _accept(self, stream: Stream) -> Receiver:
-        rpc = CallsRpc(
-            stream,
-            self._calls.new_flow(),
-            self._strategy,
-            self.loop,
-            self.options.max_message_size,
-            self._progress,
-            self.fail,
-        )
+        rpc = self._service.new_rpc(stream, self._rpc_context)
         if self._refusing is not None:
             rpc.end(self._refusing)
         else:
@@ -200,7 +193,7 @@ class Runtime:
             self._check_stopped()
         return rpc
 
-    def _progress(self, rpc: CallsRpc) -> None:
+    def _progress(self, rpc: Rpc) -> None:
         """Messages came in, all were answered, or the stream is over."""
         if rpc.gone:
             self._rpcs.discard(rpc)

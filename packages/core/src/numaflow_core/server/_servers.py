@@ -10,6 +10,9 @@ from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, ClassVar
 
+from ..constants import MAX_MESSAGE_SIZE
+from ._types import Settings
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import AsyncIterator
@@ -17,11 +20,11 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..kind import Kind
-    from ..strategy import Strategy
-    from ..strategy._processes import Worker
+    from ..strategy._workers import Worker
     from ._options import Options
     from ._runtime import Runtime
-    from ._types import HandlerRule, Settings, ShutdownCallback
+    from ._services import Service
+    from ._types import HandlerRule, ShutdownCallback
     from ._workers import WorkerRuntime
 
 
@@ -32,15 +35,31 @@ class Server(ABC):
     tells how it went. ``serving()`` is for a test or a larger program: it touches neither signals nor the process.
     """
 
-    _kind: ClassVar[Kind]
+    _kind: Kind
     _rule: ClassVar[HandlerRule]
 
-    def __init__(self, handler: object, **settings: Unpack[Settings]) -> None:
+    def __init__(
+        self,
+        handler: object,
+        sock_path: str | None,
+        max_message_size: int,
+        server_info_file: str | None,
+        **settings: Unpack[Settings],
+    ) -> None:
         from ._handlers import check_handler
         from ._options import make_options
 
+        for name in settings:
+            if name not in Settings.__annotations__:
+                raise TypeError(f"{self._rule.server}() got an unexpected keyword argument {name!r}")
+        kind = self._kind
         self._handler = check_handler(self._rule, handler)
-        self._options = make_options(settings)
+        self._options = make_options(
+            kind.sock_path if sock_path is None else sock_path,
+            max_message_size,
+            kind.info_path if server_info_file is None else server_info_file,
+            settings,
+        )
         self._runtime: Runtime | None = None
 
     @property
@@ -100,7 +119,7 @@ class Server(ABC):
         self._runtime = Runtime(
             self._kind,
             self._runtime_options(),
-            lambda runtime: self._new_strategy(runtime, loop),
+            lambda runtime: self._new_service(runtime, loop),
             handler_name=handler_name(self._handler),
             owns_process=owns_process,
         )
@@ -116,22 +135,43 @@ class Server(ABC):
         return None
 
     @abstractmethod
-    def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy: ...
+    def _new_service(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Service: ...
 
 
 class SyncServer(Server):
     """Runs a sync handler on threads."""
 
-    def __init__(self, handler: object, max_threads: int | None, **settings: Unpack[Settings]) -> None:
+    def __init__(
+        self,
+        handler: object,
+        sock_path: str | None = None,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """
+        Args:
+            handler: the user's.
+            sock_path: the unix socket; the platform connects to the kind's default.
+            max_message_size: bytes, in either direction.
+            max_threads: how many calls run at once; default: the environment's ``MAX_THREADS``, or 4.
+            server_info_file: the file that describes the server; the platform reads the kind's default.
+            settings: see ``Settings``.
+
+        Raises:
+            TypeError: the handler, or another argument, is not of the expected kind.
+            ValueError: an argument, or an environment variable, is out of its range.
+        """
         from ._options import threads_or_default
 
-        super().__init__(handler, **settings)
+        super().__init__(handler, sock_path, max_message_size, server_info_file, **settings)
         self.max_threads = threads_or_default(max_threads)
 
-    def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy:
-        from ..strategy._threads import ThreadStrategy
+    def _new_service(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Service:
+        from ._services import on_threads
 
-        return ThreadStrategy(self._handler, self._kind.load_calls().codec, self.max_threads, runtime.fail)
+        return on_threads(self._kind.load_calls(), self._handler, self.max_threads, runtime.fail)
 
 
 class AsyncServer(Server):
@@ -140,23 +180,43 @@ class AsyncServer(Server):
     def __init__(
         self,
         handler: object,
-        max_concurrency: int | None,
-        shutdown_callback: ShutdownCallback | None,
+        sock_path: str | None = None,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str | None = None,
+        shutdown_callback: ShutdownCallback | None = None,
+        *,
+        max_concurrency: int | None = None,
         **settings: Unpack[Settings],
     ) -> None:
+        """
+        Args:
+            handler: the user's.
+            sock_path: the unix socket; the platform connects to the kind's default.
+            max_message_size: bytes, in either direction.
+            max_threads: accepted for pynumaflow's sake; async handlers have one thread.
+            server_info_file: the file that describes the server; the platform reads the kind's default.
+            shutdown_callback: called once with the event loop after ``start()`` has stopped it.
+            max_concurrency: how many calls run at once; default: the environment's ``MAX_CONCURRENCY``, or 1000.
+            settings: see ``Settings``.
+
+        Raises:
+            TypeError: the handler, or another argument, is not of the expected kind.
+            ValueError: an argument, or an environment variable, is out of its range.
+        """
         from ._options import concurrency_or_default
 
-        super().__init__(handler, **settings)
+        super().__init__(handler, sock_path, max_message_size, server_info_file, **settings)
         self.max_concurrency = concurrency_or_default(max_concurrency)
         self.shutdown_callback = shutdown_callback
 
     def _shutdown_callback(self) -> ShutdownCallback | None:
         return self.shutdown_callback
 
-    def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy:
-        from ..strategy._tasks import TaskStrategy
+    def _new_service(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Service:
+        from ._services import on_loop
 
-        return TaskStrategy(self._handler, self._kind.load_calls().codec, self.max_concurrency, runtime.fail, loop)
+        return on_loop(self._kind.load_calls(), self._handler, self.max_concurrency, runtime.fail, loop)
 
 
 class MultiProcServer(Server):
@@ -165,17 +225,37 @@ class MultiProcServer(Server):
     def __init__(
         self,
         handler: object,
-        server_count: int | None,
-        max_threads: int | None,
-        max_concurrency: int | None,
+        server_count: int | None = None,
+        sock_path: str | None = None,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str | None = None,
+        *,
+        max_concurrency: int | None = None,
         **settings: Unpack[Settings],
     ) -> None:
+        """
+        Args:
+            handler: the user's, called in a worker. Workers are forked by ``start()``: each has its own copy of
+                whatever the handler refers to.
+            server_count: how many workers; default: the CPUs that the container may use.
+            sock_path: the unix socket; the platform connects to the kind's default.
+            max_message_size: bytes, in either direction.
+            max_threads: as in ``SyncServer``, per worker.
+            server_info_file: the file that describes the server; the platform reads the kind's default.
+            max_concurrency: as in ``AsyncServer``, per worker.
+            settings: see ``Settings``.
+
+        Raises:
+            TypeError: the handler, or another argument, is not of the expected kind.
+            ValueError: an argument, or an environment variable, is out of its range.
+        """
         from ..cpus import available_cpus
         from ..validate import check_positive
         from ._handlers import is_async
         from ._options import concurrency_or_default, threads_or_default
 
-        super().__init__(handler, **settings)
+        super().__init__(handler, sock_path, max_message_size, server_info_file, **settings)
         self.server_count = available_cpus() if server_count is None else check_positive(server_count, "server_count")
         self.max_threads = threads_or_default(max_threads)
         self.max_concurrency = concurrency_or_default(max_concurrency)
@@ -201,7 +281,7 @@ class MultiProcServer(Server):
         """Fork before there is any other thread or event loop of ours."""
         from ._workers import fork_workers
 
-        self._workers = fork_workers(self.server_count, self._kind, self._options, self._new_worker_strategy)
+        self._workers = fork_workers(self.server_count, self._kind, self._options, self._new_worker_service)
 
     def _abandon(self) -> None:
         if self._workers:  # nobody took them over
@@ -215,20 +295,23 @@ class MultiProcServer(Server):
 
         return replace(self._options, on_startup=None, on_shutdown=None)  # they run in the workers
 
-    def _new_strategy(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Strategy:
-        from ..strategy._processes import ProcessStrategy
+    def _new_service(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Service:
         from ._report import Report
+        from ._services import in_workers
 
         workers, self._workers = self._workers, []
         concurrency = self.max_concurrency if self._is_async else self.max_threads
-        return ProcessStrategy(workers, concurrency, lambda summary, detail: runtime.fail_with(Report(summary, detail)))
+        return in_workers(
+            self._kind.load_calls(),
+            workers,
+            concurrency,
+            lambda summary, detail: runtime.fail_with(Report(summary, detail)),
+        )
 
-    def _new_worker_strategy(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> Strategy:
-        codec = self._kind.load_calls().codec
+    def _new_worker_service(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> Service:
+        from ._services import on_loop, on_threads
+
+        calls = self._kind.load_calls()
         if self._is_async:
-            from ..strategy._tasks import TaskStrategy
-
-            return TaskStrategy(self._handler, codec, self.max_concurrency, runtime.fail, loop)
-        from ..strategy._threads import ThreadStrategy
-
-        return ThreadStrategy(self._handler, codec, self.max_threads, runtime.fail)
+            return on_loop(calls, self._handler, self.max_concurrency, runtime.fail, loop)
+        return on_threads(calls, self._handler, self.max_threads, runtime.fail)

@@ -18,16 +18,22 @@ ShutdownCallback = Callable[["AbstractEventLoop"], None] | Callable[["AbstractEv
 """Called with the event loop after it has stopped; an ``async def`` is run on it."""
 
 
-class Settings(TypedDict):
-    """The constructor arguments that all server types share, as users give them."""
+class Settings(TypedDict, total=False):
+    """The keyword-only constructor arguments that all server types share."""
 
-    sock_path: str
-    server_info_file: str
-    max_message_size: int
     transport: Transport | None
+    """``"h2"`` or ``"grpcio"``; default: the environment's ``NUMAFLOW_TRANSPORT``, or ``"h2"``."""
+
     grace_period: float | None
+    """Seconds for answering what has been accepted when the server is stopped; default: the environment's
+    ``NUMAFLOW_GRPC_SHUTDOWN_GRACE_PERIOD_SECONDS``, or 25."""
+
     on_startup: Hook | None
+    """Called before the socket listens, and awaited if it can be; an exception ends the process with status 1. On the
+    event loop of async handlers; in each worker of a multiprocess server."""
+
     on_shutdown: Hook | None
+    """Called when everything is answered, likewise."""
 
 
 class HandlerRule(NamedTuple):
@@ -47,3 +53,6 @@ class HandlerRule(NamedTuple):
 
     instead: str = ""
     """The class that takes the other colour."""
+
+    generates: bool = False
+    """Whether an async handler is an async generator: one that yields its results."""

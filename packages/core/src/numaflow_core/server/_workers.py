@@ -14,32 +14,31 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Final, NoReturn
 
-from ..buffers import Buffer, Outgoing
+from ..buffers import Outgoing
 from ..errors import ServerError, StartError
-from ..flow import PipedFlow
 from ..kind import Kind
 from ..status import ProtocolError, Status
-from ..strategy import Strategy
+from ..strategy._pipe import Frame, PipeProtocol, encode_frame
 from ..strategy._pipe import FrameType as Pipe
-from ..strategy._pipe import PipeProtocol, encode_frame
-from ..strategy._processes import Worker
+from ..strategy._workers import Worker
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
 from ._memory import keep_freed_memory
 from ._options import Options
 from ._report import describe
-from ._rpcs import CallsRpc
+from ._rpcs import Rpc, RpcContext
 from ._runtime import exit_now
+from ._services import Service
 
 logger = logging.getLogger(__name__)
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
 
-NewStrategy = Callable[["WorkerRuntime", asyncio.AbstractEventLoop], Strategy]
+NewService = Callable[["WorkerRuntime", asyncio.AbstractEventLoop], Service]
 
 
-def fork_workers(count: int, kind: Kind, options: Options, new_strategy: NewStrategy) -> list[Worker]:
+def fork_workers(count: int, kind: Kind, options: Options, new_service: NewService) -> list[Worker]:
     """Fork the workers. Only the parent returns.
 
     A worker holds nothing but its own end of its own pipe, so that each end notices when the other process is gone,
@@ -60,7 +59,7 @@ def fork_workers(count: int, kind: Kind, options: Options, new_strategy: NewStra
                     a.close()
                     if other != number:
                         b.close()
-                _work(number, parent, theirs, mask, kind, options, new_strategy)
+                _work(number, parent, theirs, mask, kind, options, new_service)
             workers.append(Worker(number, pid, ours))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -87,7 +86,7 @@ def _work(
     mask: set[signal.Signals | int],
     kind: Kind,
     options: Options,
-    new_strategy: NewStrategy,
+    new_service: NewService,
 ) -> NoReturn:
     """A worker's life. It must not return into its parent's code, whatever happens."""
     status = 1
@@ -98,7 +97,7 @@ def _work(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         keep_freed_memory()
         asyncio.set_event_loop(None)
-        status = _run(number, pipe, kind, options, new_strategy)
+        status = _run(number, pipe, kind, options, new_service)
     except BaseException:
         logger.exception("worker %d failed", number)
     finally:
@@ -106,10 +105,10 @@ def _work(
     raise AssertionError("a worker outlived its end")
 
 
-def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_strategy: NewStrategy) -> int:
+def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_service: NewService) -> int:
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
-    runtime = WorkerRuntime(number, pipe, kind, options, lambda worker: new_strategy(worker, loop))
+    runtime = WorkerRuntime(number, pipe, kind, options, lambda worker: new_service(worker, loop))
     try:
         loop.run_until_complete(serve_until_end(runtime))
     except StartError as error:
@@ -120,7 +119,7 @@ def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_str
     return 0
 
 
-def _nothing_to_watch(rpc: CallsRpc) -> None:
+def _nothing_to_watch(rpc: Rpc) -> None:
     """The parent watches the progress of its streams."""
 
 
@@ -148,7 +147,7 @@ class WorkerRuntime:
         pipe: socket.socket,
         kind: Kind,
         options: Options,
-        new_strategy: Callable[["WorkerRuntime"], Strategy],
+        new_service: Callable[["WorkerRuntime"], Service],
     ) -> None:
         self.kind = kind
         self.options = options
@@ -156,7 +155,7 @@ class WorkerRuntime:
         self.finished: Future[ServerError | None] = Future()
         self.loop: asyncio.AbstractEventLoop
         self._pipe = pipe
-        self._strategy = new_strategy(self)
+        self._service = new_service(self)
         self._failed = threading.Lock()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="numaflow-pipe", daemon=True)
@@ -176,7 +175,7 @@ class WorkerRuntime:
     def _run(self) -> None:
         self.loop = new_event_loop()
         asyncio.set_event_loop(self.loop)
-        self._link = _ParentLink(self, self._strategy, self.loop)
+        self._link = _ParentLink(self, self._service, self.loop)
         self._started.set()
         try:
             self.loop.run_until_complete(self._serve())
@@ -186,45 +185,65 @@ class WorkerRuntime:
         self.finished.set_result(None)
 
     async def _serve(self) -> None:
-        await self._strategy.open()
+        await self._service.open()
         await self.loop.create_unix_connection(lambda: self._link, sock=self._pipe)
         self._link.send(Pipe.READY)
         self.ready.set_result(None)
         await self._link.stopped
-        await self._strategy.close(0)
+        await self._service.close(0)
 
 
 class _ParentLink(PipeProtocol):
     """The pipe to the parent."""
 
-    def __init__(self, runtime: WorkerRuntime, strategy: Strategy, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, runtime: WorkerRuntime, service: Service, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
-        self._runtime = runtime
-        self._strategy = strategy
-        self._loop = loop
-        self._rpcs: dict[int, CallsRpc] = {}
+        self._service = service
+        self._context = RpcContext(loop, runtime.options.max_message_size, _nothing_to_watch, runtime.fail)
+        self._rpcs: dict[int, Rpc] = {}
+        self._paused: set[int] = set()
         self.stopped: asyncio.Future[None] = loop.create_future()
 
-    def frame_received(self, kind: int, stream: int, messages: list[Buffer]) -> None:
+    def frame_received(self, frame: Frame) -> None:
+        kind, number = frame.kind, frame.stream
+        if kind == Pipe.STOP:
+            if not self.stopped.done():
+                self.stopped.set_result(None)
+            return
+        rpc = self._rpcs.get(number)
         if kind == Pipe.CALLS:
-            rpc = self._rpcs.get(stream)
             if rpc is None:
-                rpc = self._rpcs[stream] = CallsRpc(
-                    _PipedStream(self, stream),
-                    PipedFlow(),
-                    self._strategy,
-                    self._loop,
-                    self._runtime.options.max_message_size,
-                    _nothing_to_watch,
-                    self._runtime.fail,
-                )
-            rpc.received(messages)
+                rpc = self._rpcs[number] = self._service.new_piped_rpc(_PipedStream(self, number), self._context)
+                rpc.ready = not self.holds_back(number)
+            rpc.received(frame.messages)
+        elif rpc is None:
+            return  # the stream had no messages for this worker, or is done
+        elif kind == Pipe.HALF_CLOSE:
+            rpc.half_closed()
+        elif kind == Pipe.PAUSE:
+            self._paused.add(number)
+            rpc.ready = False
+        elif kind == Pipe.RESUME:
+            self._paused.discard(number)
+            if not self.holds_back(number):
+                rpc.drained()
         elif kind == Pipe.LEFT:
-            left = self._rpcs.pop(stream, None)
-            if left is not None:
-                left.cancelled()
-        elif kind == Pipe.STOP and not self.stopped.done():
-            self.stopped.set_result(None)
+            self.forget(number)
+            rpc.cancelled()
+
+    def holds_back(self, number: int) -> bool:
+        """Whether a stream takes no replies for now."""
+        return self.congested or number in self._paused
+
+    def forget(self, number: int) -> None:
+        """The stream is over."""
+        self._rpcs.pop(number, None)
+        self._paused.discard(number)
+
+    def drained(self) -> None:
+        for number, rpc in list(self._rpcs.items()):
+            if not self.holds_back(number):
+                rpc.drained()
 
     def pipe_lost(self) -> None:
         if not self.stopped.done():
@@ -232,19 +251,25 @@ class _ParentLink(PipeProtocol):
 
 
 class _PipedStream:
-    """A stream of the parent's, as its worker sees it. The parent bounds what it sends and always reads."""
-
-    congested = False
+    """A stream of the parent's, as its worker sees it. Implements ``server._rpcs.PipedStream``."""
 
     def __init__(self, link: _ParentLink, number: int) -> None:
         self._link = link
         self._number = number
 
+    @property
+    def congested(self) -> bool:
+        return self._link.holds_back(self._number)
+
     def send(self, messages: Sequence[Outgoing]) -> None:
-        self._link.send(Pipe.REPLIES, self._number, messages)
+        self.answer(messages, 0)
+
+    def answer(self, messages: Sequence[Outgoing], finished: int) -> None:
+        self._link.send(Pipe.REPLIES, self._number, messages, finished)
 
     def finish(self, status: Status) -> None:
-        """The parent ends its streams by itself."""
+        self._link.forget(self._number)
+        self._link.send(Pipe.DONE, self._number)
 
     def fail(self, error: ProtocolError) -> None:
         status = error.status
@@ -253,3 +278,6 @@ class _PipedStream:
 
     def release(self, size: int) -> None:
         """The parent counts by itself."""
+
+    def give_back(self, count: int, size: int) -> None:
+        self._link.send(Pipe.RELEASED, self._number, [size.to_bytes(8, "little")], count)

@@ -3,9 +3,14 @@
 A strategy gets batches of undecoded calls from the transport's thread and gives replies back through ``Caller``, from
 wherever the handler ran. It knows neither gRPC nor protobuf; a kind's codec, bound to the user's handler, is passed
 in.
+
+Most calls are one message and its one reply. Others are *open*: they take messages while they run, and make any
+number of replies. ``OpenCall`` is what the two ends of such a call share.
 """
 
-from collections.abc import Awaitable, Callable
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -14,28 +19,50 @@ from ..status import ProtocolError
 
 
 class Caller(Protocol):
-    """The stream that a call came from. Its methods may be called on any thread."""
+    """The stream that a call came from. Its methods may be called on any thread, unless they say otherwise."""
 
     ready: bool
-    """Whether the stream takes replies now. If not, it is over, or its peer does not read: do not start its calls,
-    give them back with ``postpone``."""
+    """Whether the stream takes replies now. If not, it is over, or its peer does not read."""
+
+    gone: bool
+    """Whether the stream is over: nobody waits for replies."""
 
     def reply(self, message: Outgoing) -> None:
-        """The one reply to a call."""
+        """A reply. In a kind with one reply to a call, its call is over; elsewhere ``finished`` says so."""
 
-    def reply_all(self, messages: list[Buffer]) -> None:
-        """A reply each to several calls. On the transport's thread only."""
+    def finished(self, call: Any) -> None:
+        """The call has made its last reply."""
 
-    def postpone(self, message: Buffer) -> None:
-        """Give a call back that was not started: it is submitted anew when the stream is ready, or forgotten."""
+    def when_ready(self, callback: Callable[[], None]) -> None:
+        """Call back on the transport's thread, once everything replied so far is on its way and ``ready`` is true, or
+        the stream is over."""
 
     def broken(self, error: ProtocolError) -> None:
         """The call could not be understood; the stream ends."""
 
+    def reply_all(self, replies: Sequence[Outgoing], finished: int) -> None:
+        """Replies that a worker process has made, with which that many calls of one message are over. On the
+        transport's thread."""
+
+
+class MessageCaller(Caller, Protocol):
+    """A stream on which every message is a call."""
+
+    def postpone(self, message: Buffer) -> None:
+        """Give a call back that was not started because ``ready`` is false: it is submitted anew when the stream is
+        ready, or forgotten."""
+
+
+class OpenCaller(Caller, Protocol):
+    """A stream of open calls."""
+
+    def released(self, count: int, size: int) -> None:
+        """A handler is done with that many inputs, which took ``size`` bytes on the wire."""
+
 
 @dataclass(frozen=True)
 class Codec:
-    """A kind's translation between one message and one call of the handler."""
+    """A kind's translation between one message and one call of the handler, with one reply."""
 
     call: Callable[[Callable[..., Any], Buffer], tuple[Any, Any]]
     """Decode a message and call the handler with it; return a token, and what the handler returned: its result, or an
@@ -45,22 +72,98 @@ class Codec:
     """(token, the handler's result) to the reply. Raises ``TypeError`` for a result that makes no sense."""
 
 
+class Encoder(Protocol):
+    """Makes replies of one call's results, one after the other."""
+
+    def add(self, result: Any, /) -> Outgoing | None:
+        """A result to a reply, or to nothing yet. Raises ``TypeError`` or ``ValueError`` for one that makes no
+        sense."""
+
+    def finish(self) -> Sequence[Outgoing]:
+        """There are no more results: what is left to reply. Raises ``ValueError`` where results are missing."""
+
+
+@dataclass(frozen=True)
+class StreamCodec:
+    """A kind's translation for calls that make any number of replies."""
+
+    call: Callable[[Callable[..., Any], Any], tuple[Any, Any]]
+    """Call the handler with an undecoded message or, where calls are open, with an ``OpenCall``; return a token, and
+    what the handler returned: an iterable or an async iterable of results, or an awaitable of an iterable of them."""
+
+    items: Callable[[Any], Iterable[Any]]
+    """The results in what a handler returned. Raises ``TypeError`` where it is nothing of the kind."""
+
+    encoder: Callable[[Any], Encoder]
+    """A token to the encoder of the call."""
+
+
+class OpenCall:
+    """A call that takes messages while it runs: the side that the stream's flow sees, on the transport's thread.
+
+    A strategy derives the other side from it, which the handler reads.
+    """
+
+    __slots__ = ("caller", "left", "token")
+
+    def __init__(self, caller: OpenCaller, token: Any) -> None:
+        self.caller = caller
+        self.token = token
+        """What the flow knows of the call: the codec's business."""
+
+        self.left = False
+        """Whether the stream is over: nobody waits for replies."""
+
+    def feed(self, inputs: Sequence[Any], size: int) -> None:
+        """More messages, in order; decoded, except for worker processes. They took ``size`` bytes on the wire."""
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """There are no more messages: the call is to come to its end."""
+        raise NotImplementedError
+
+    def leave(self) -> None:
+        """The stream is over."""
+        raise NotImplementedError
+
+    def inputs(self, view: Callable[[Any], Any]) -> Any:
+        """The messages, for the handler, as they come, each looked at through ``view``: an iterator that blocks until
+        there are some, or an async iterator. It ends with the call, or when the stream is over."""
+        raise NotImplementedError
+
+
 class Strategy(Protocol):
     """Runs calls. All methods are called on the transport's thread, and none may block it."""
 
     async def open(self) -> None:
         """Get ready, before the first call. Raises: StartError."""
 
-    def submit(self, caller: Caller, calls: list[Buffer]) -> None:
+    def submit(self, caller: MessageCaller, calls: list[Buffer]) -> None:
         """Take calls, in order."""
 
-    def left(self, caller: Caller) -> None:
+    def left(self, caller: MessageCaller) -> None:
         """The stream is over; what has not been started of its calls need not be."""
 
     async def close(self, patience: float) -> None:
         """Start nothing more and let go of threads, tasks and processes. Called when no call is unanswered, or when
         what is unanswered does not matter any more. What has not ended after ``patience`` seconds is killed, if it can
         be."""
+
+
+class OpenStrategy(Protocol):
+    """Runs open calls. As in ``Strategy``, nothing here may block."""
+
+    async def open(self) -> None:
+        """Get ready, before the first call. Raises: StartError."""
+
+    def begin(self, caller: OpenCaller, token: Any) -> OpenCall:
+        """A new call."""
+
+    def kick(self) -> None:
+        """What has been fed and ended since the last time is to be seen to: once for a batch."""
+
+    async def close(self, patience: float) -> None:
+        """As ``Strategy.close``."""
 
 
 OnFailure = Callable[[BaseException], None]

@@ -2,14 +2,14 @@
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import monotonic
+from typing import Any
 
 from ..buffers import Buffer
 from ..status import ProtocolError
-from . import AsyncHandler, Caller, Codec, OnFailure
-
-_SLICE = 0.005
-"""Seconds of calls that never suspend, after which other tasks of the loop get a turn."""
+from . import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec
+from ._output import SLICE, run_async
 
 
 class TaskStrategy:
@@ -24,7 +24,7 @@ class TaskStrategy:
     def __init__(
         self,
         handler: AsyncHandler,
-        codec: Codec,
+        codec: Codec | StreamCodec,
         limit: int,
         on_failure: OnFailure,
         loop: asyncio.AbstractEventLoop,
@@ -34,22 +34,23 @@ class TaskStrategy:
         self._limit = limit
         self._on_failure = on_failure
         self._loop = loop
-        self._queue: deque[tuple[Caller, Buffer]] = deque()
+        self._queue: deque[tuple[MessageCaller, Buffer]] = deque()
         self._relay_due = False
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
+        self._held_back = 0  # workers whose call waits for its peer to read
         self._closed = False
 
     async def open(self) -> None:
         """Workers are made as calls need them."""
 
-    def submit(self, caller: Caller, calls: list[Buffer]) -> None:
+    def submit(self, caller: MessageCaller, calls: list[Buffer]) -> None:
         self._queue.extend([(caller, call) for call in calls])
         if not self._relay_due:
             self._relay_due = True
             self._loop.call_soon_threadsafe(self._relay)
 
-    def left(self, caller: Caller) -> None:
+    def left(self, caller: MessageCaller) -> None:
         """Workers look at ``caller.ready``."""
 
     async def close(self, patience: float) -> None:
@@ -64,19 +65,20 @@ class TaskStrategy:
     def _relay(self) -> None:
         """Let one more worker go on with the queue."""
         self._relay_due = False
-        if not self._queue or self._closed:
+        busy = len(self._workers) - len(self._idle) - self._held_back
+        if not self._queue or self._closed or busy >= self._limit:
             return
         if self._idle:
             self._idle.pop().set_result(None)
-        elif len(self._workers) < self._limit:
+        else:
             worker = self._loop.create_task(self._work(), name=f"numaflow-handler-{len(self._workers)}")
             self._workers.add(worker)
             worker.add_done_callback(self._workers.discard)
 
     async def _work(self) -> None:
-        queue, handler, begin, encode = self._queue, self._handler, self._codec.call, self._codec.encode
+        queue, handler, codec = self._queue, self._handler, self._codec
         while not self._closed:
-            slice_ends = monotonic() + _SLICE
+            slice_ends = monotonic() + SLICE
             while queue:
                 caller, call = queue.popleft()
                 if queue and not self._relay_due:
@@ -86,8 +88,11 @@ class TaskStrategy:
                     caller.postpone(call)
                     continue
                 try:
-                    token, result = begin(handler, call)
-                    reply = encode(token, await result)
+                    if isinstance(codec, StreamCodec):
+                        await run_async(codec, handler, caller, call, self._hold_back)
+                    else:
+                        token, result = codec.call(handler, call)
+                        caller.reply(codec.encode(token, await result))
                 except ProtocolError as error:
                     caller.broken(error)
                 except asyncio.CancelledError as error:
@@ -97,11 +102,165 @@ class TaskStrategy:
                 except BaseException as error:  # the process ends
                     self._on_failure(error)
                     return
-                else:
-                    caller.reply(reply)
                 if monotonic() > slice_ends:
                     await asyncio.sleep(0)
-                    slice_ends = monotonic() + _SLICE
+                    slice_ends = monotonic() + SLICE
             wake = self._loop.create_future()
             self._idle.append(wake)
             await wake
+
+    async def _hold_back(self, room: Awaitable[None]) -> None:
+        """Wait for the peer of a call to read; other streams' calls need not wait for that."""
+        self._held_back += 1
+        self._relay()
+        try:
+            await room
+        finally:
+            self._held_back -= 1
+
+
+class AsyncInbox(OpenCall):
+    """What a handler on an event loop reads of an open call."""
+
+    __slots__ = ("_ended", "_queue", "_strategy", "_taken", "_waiter")
+
+    def __init__(self, caller: OpenCaller, token: Any, strategy: "OpenTaskStrategy") -> None:
+        super().__init__(caller, token)
+        self._strategy = strategy
+        self._queue: deque[tuple[Sequence[Any], int]] = deque()
+        self._taken = (0, 0)  # what the handler is working on: inputs, and their bytes
+        self._ended = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    # -- the transport's thread
+
+    def feed(self, inputs: Sequence[Any], size: int) -> None:
+        self._queue.append((inputs, size))
+        self._strategy.touched(self)
+
+    def end(self) -> None:
+        self._ended = True
+        self._strategy.touched(self)
+
+    def leave(self) -> None:
+        self.left = True
+        self._strategy.touched(self)
+        self._strategy.kick()
+
+    # -- the event loop
+
+    async def inputs(self, view: Callable[[Any], Any]) -> AsyncIterator[Any]:
+        while (batch := await self._next()) is not None:
+            for each in batch:
+                yield view(each)
+
+    async def drain(self) -> bool:
+        """Pass over what the handler has not read, to the end of the call; return whether its stream is still there."""
+        while await self._next() is not None:
+            pass
+        return not self.left
+
+    def wake(self) -> None:
+        """Something was fed, or the call has ended."""
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def _next(self) -> Sequence[Any] | None:
+        """The next batch. Whoever asks for it is done with the one before."""
+        if self._taken[0]:
+            self.caller.released(*self._taken)
+            self._taken = (0, 0)
+            if self._queue:
+                await asyncio.sleep(0)  # what never runs dry leaves other tasks their turn
+        while not self._queue and not self._ended and not self.left:
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+        if self.left or not self._queue:
+            return None
+        inputs, size = self._queue.popleft()
+        self._taken = (len(inputs), size)
+        return inputs
+
+
+class OpenTaskStrategy:
+    """Runs each open call in a task of its own, up to ``limit`` at once."""
+
+    def __init__(
+        self,
+        handler: AsyncHandler,
+        codec: StreamCodec,
+        limit: int,
+        on_failure: OnFailure,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._handler = handler
+        self._codec = codec
+        self._on_failure = on_failure
+        self._loop = loop
+        self._slots = asyncio.Semaphore(limit)
+        # Appended to by the transport's thread, cut at the front by the loop's.
+        self._new: deque[AsyncInbox] = deque()
+        self._touched: deque[AsyncInbox] = deque()
+        self._pump_due = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    # -- the transport's thread
+
+    async def open(self) -> None:
+        """Tasks are made as calls need them."""
+
+    def begin(self, caller: OpenCaller, token: Any) -> OpenCall:
+        call = AsyncInbox(caller, token, self)
+        self._new.append(call)
+        return call
+
+    def touched(self, call: AsyncInbox) -> None:
+        """The call's task is to be woken with the next ``kick``."""
+        self._touched.append(call)
+
+    def kick(self) -> None:
+        if not self._pump_due and (self._new or self._touched):
+            self._pump_due = True
+            self._loop.call_soon_threadsafe(self._pump)
+
+    async def close(self, patience: float) -> None:
+        self._closed = True
+        self._loop.call_soon_threadsafe(self._cancel)
+
+    # -- the event loop
+
+    def _cancel(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    def _pump(self) -> None:
+        self._pump_due = False  # before the queues are emptied: what comes after this is pumped anew
+        while self._new:
+            call = self._new.popleft()
+            if not self._closed:
+                task = self._loop.create_task(self._run(call), name="numaflow-call")
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+        while self._touched:
+            self._touched.popleft().wake()
+
+    async def _run(self, call: AsyncInbox) -> None:
+        try:
+            async with self._slots:
+                if not call.left:
+                    await run_async(self._codec, self._handler, call.caller, call, self._hold_back, call.drain)
+        except asyncio.CancelledError as error:
+            if not self._closed:
+                self._on_failure(error)
+            raise
+        except BaseException as error:  # the process ends
+            self._on_failure(error)
+
+    async def _hold_back(self, room: Awaitable[None]) -> None:
+        """Wait for the peer of a call to read; other streams' calls need not wait for that."""
+        self._slots.release()
+        try:
+            await room
+        finally:
+            await self._slots.acquire()

@@ -73,8 +73,3 @@ class Transport(Protocol):
     async def close(self, patience: float) -> None:
         """Stop listening, write out what is queued and close every connection. A peer that does not read within
         ``patience`` seconds is cut off."""
-
-
-def count_bytes(messages: Sequence[Outgoing]) -> int:
-    """Total size of a batch."""
-    return sum(map(len, messages))

@@ -18,9 +18,9 @@ from urllib.parse import quote
 import grpc
 import grpc.aio
 
-from ..buffers import Outgoing
+from ..buffers import Outgoing, count_bytes
 from ..status import ProtocolError, Status, StatusCode
-from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Accept, Receiver, count_bytes
+from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Accept, Receiver
 from ._headers import ended
 
 logger = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..buffers import Buffer, Outgoing, coalesce
+from ..buffers import Buffer, Outgoing, coalesce, count_bytes
 from ..status import ProtocolError, Status
-from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Receiver, count_bytes
+from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Receiver
 from ._headers import Headers, ended, trailers
 from ._messages import MessageReader, frame_messages
 

@@ -1,0 +1,119 @@
+"""How a kind's RPC is served: the flow of its streams, and the strategy that runs their calls.
+
+Each function here makes the service for one place where handlers run. The strategies are imported as they are needed:
+a server uses one of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..flow import PipedFlow
+from ..kind import Calls, OpenCalls
+from ..strategy import Codec, OnFailure, OpenStrategy, Strategy
+from ._rpcs import CallsRpc, OpenRpc, PipedCallsRpc, PipedOpenRpc, PipedStream, Rpc, RpcContext
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from ..flow import Desk, OpenFlow
+    from ..strategy._workers import OnWorkerFailure, Worker
+    from ..transport import Stream
+
+
+class Service(Protocol):
+    """What runs behind an RPC. All methods are called on the transport's thread."""
+
+    async def open(self) -> None:
+        """Get ready. Raises: StartError."""
+
+    def new_rpc(self, stream: Stream, context: RpcContext) -> Rpc:
+        """Serve a stream of a client's."""
+
+    def new_piped_rpc(self, stream: PipedStream, context: RpcContext) -> Rpc:
+        """Serve, in a worker process, the part of a stream that it gets."""
+
+    async def close(self, patience: float) -> None:
+        """As ``Strategy.close``."""
+
+
+class _MessageService:
+    """Every message is a call."""
+
+    def __init__(self, calls: Calls, strategy: Strategy) -> None:
+        self._new_flow = calls.new_flow
+        self._reply_each = isinstance(calls.codec, Codec)
+        self._strategy = strategy
+        self.open = strategy.open
+        self.close = strategy.close
+
+    def new_rpc(self, stream: Stream, context: RpcContext) -> Rpc:
+        return CallsRpc(stream, context, self._new_flow(), self._strategy, reply_each=self._reply_each)
+
+    def new_piped_rpc(self, stream: PipedStream, context: RpcContext) -> Rpc:
+        return PipedCallsRpc(stream, context, PipedFlow(), self._strategy, reply_each=self._reply_each)
+
+
+class _OpenService:
+    """Calls take messages while they run."""
+
+    def __init__(
+        self,
+        new_flow: Callable[[Desk], OpenFlow],
+        new_part_flow: Callable[[Desk], OpenFlow],
+        strategy: OpenStrategy,
+    ) -> None:
+        self._new_flow = new_flow
+        self._new_part_flow = new_part_flow
+        self._strategy = strategy
+        self.open = strategy.open
+        self.close = strategy.close
+
+    def new_rpc(self, stream: Stream, context: RpcContext) -> Rpc:
+        return OpenRpc(stream, context, self._new_flow, self._strategy)
+
+    def new_piped_rpc(self, stream: PipedStream, context: RpcContext) -> Rpc:
+        return PipedOpenRpc(stream, context, self._new_part_flow, self._strategy)
+
+
+def on_threads(calls: Calls | OpenCalls, handler: Callable[..., Any], threads: int, on_failure: OnFailure) -> Service:
+    """Sync handlers, on that many threads."""
+    from ..strategy._threads import OpenThreadStrategy, ThreadStrategy
+
+    if isinstance(calls, Calls):
+        return _MessageService(calls, ThreadStrategy(handler, calls.codec, threads, on_failure))
+    strategy = OpenThreadStrategy(handler, calls.codec, threads, on_failure)
+    return _OpenService(calls.new_flow, calls.new_part_flow, strategy)
+
+
+def on_loop(
+    calls: Calls | OpenCalls,
+    handler: Callable[..., Any],
+    limit: int,
+    on_failure: OnFailure,
+    loop: asyncio.AbstractEventLoop,
+) -> Service:
+    """Async handlers, on an event loop, up to ``limit`` at once."""
+    from ..strategy._tasks import OpenTaskStrategy, TaskStrategy
+
+    if isinstance(calls, Calls):
+        return _MessageService(calls, TaskStrategy(handler, calls.codec, limit, on_failure, loop))
+    strategy = OpenTaskStrategy(handler, calls.codec, limit, on_failure, loop)
+    return _OpenService(calls.new_flow, calls.new_part_flow, strategy)
+
+
+def in_workers(
+    calls: Calls | OpenCalls, workers: list[Worker], concurrency: int, on_failure: OnWorkerFailure
+) -> Service:
+    """Handlers in worker processes, each of which runs up to ``concurrency`` of them at once."""
+    if isinstance(calls, Calls):
+        from ..strategy._processes import ProcessStrategy
+
+        reply_each = isinstance(calls.codec, Codec)
+        return _MessageService(calls, ProcessStrategy(workers, concurrency, on_failure, reply_each=reply_each))
+    from ..strategy._open_processes import OpenProcessStrategy
+
+    return _OpenService(
+        calls.new_parent_flow, calls.new_part_flow, OpenProcessStrategy(workers, calls.route, on_failure)
+    )

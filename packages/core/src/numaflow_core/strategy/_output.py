@@ -1,0 +1,143 @@
+"""A call that makes any number of replies: run it, hand its replies over, and hold it back for a slow peer."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from time import monotonic
+from typing import Any, Final
+
+from . import AsyncHandler, Caller, StreamCodec, SyncHandler
+
+_BURST: Final = 256 * 1024
+"""Bytes of replies that a call hands over before it waits for them to be on their way. The stream only then knows
+whether its peer reads."""
+
+SLICE: Final = 0.005
+"""Seconds of calls that never suspend, after which other tasks of the loop get a turn."""
+
+
+class _Output:
+    """Where one call's results go."""
+
+    __slots__ = ("_encoder", "_size", "call", "caller")
+
+    def __init__(self, caller: Caller, codec: StreamCodec, token: Any, call: Any) -> None:
+        self.caller = caller
+        self.call = call
+        self._encoder = codec.encoder(token)
+        self._size = 0
+
+    def add(self, result: Any) -> bool:
+        """Reply with a result; return whether the next one may follow at once. If not, ``Caller.when_ready`` tells
+        when it may."""
+        reply = self._encoder.add(result)
+        caller = self.caller
+        if reply is not None:
+            caller.reply(reply)
+            self._size += len(reply)
+        if caller.ready and self._size < _BURST:
+            return True
+        self._size = 0
+        return False
+
+    def finish(self) -> None:
+        """Reply with what is left; the call is over."""
+        caller = self.caller
+        for reply in self._encoder.finish():
+            caller.reply(reply)
+        caller.finished(self.call)
+
+
+class SyncRun:
+    """A call of a sync handler, whose results are taken as the peer reads them. While it does not, no thread waits:
+    the run is put away, and ``go`` is called anew, on any thread."""
+
+    __slots__ = ("_items", "_output", "_results")
+
+    def __init__(self, codec: StreamCodec, handler: SyncHandler, caller: Caller, call: Any) -> None:
+        """Calls the handler. Raises what it and the codec raise."""
+        token, self._results = codec.call(handler, call)
+        self._output = _Output(caller, codec, token, call)
+        self._items: Iterator[Any] = iter(codec.items(self._results))
+
+    def go(self, drain: Callable[[], bool] | None = None) -> bool:
+        """Reply with results; return false when the next one has to wait for ``Caller.when_ready``.
+
+        Args:
+            drain: called when there are no more results; whether the call's end is still of interest.
+        """
+        output = self._output
+        if output.caller.gone:
+            self._close()
+            return True
+        for result in self._items:
+            if not output.add(result):
+                return False
+        if drain is None or drain():
+            output.finish()
+        return True
+
+    def _close(self) -> None:
+        """Nobody wants the rest: what has been a generator ends now, and not somewhere else later."""
+        close = getattr(self._results, "close", None)
+        if close is not None:
+            close()
+
+
+async def run_async(
+    codec: StreamCodec,
+    handler: AsyncHandler,
+    caller: Caller,
+    call: Any,
+    wait: Callable[[Awaitable[None]], Awaitable[None]],
+    drain: Callable[[], Awaitable[bool]] | None = None,
+) -> None:
+    """A whole call of an async handler, replies included. Raises what the handler and the codec raise.
+
+    Args:
+        wait: awaits what it gets, which may take as long as the peer likes.
+        drain: awaited when there are no more results; whether the call's end is still of interest.
+    """
+    token, returned = codec.call(handler, call)
+    output = _Output(caller, codec, token, call)
+    if hasattr(returned, "__aiter__"):
+        results: AsyncIterator[Any] = returned.__aiter__()
+        slice_ends = monotonic() + SLICE
+        async for result in results:
+            if not output.add(result):
+                await wait(_room(caller))
+                if caller.gone:
+                    await _close_async(results)
+                    return
+            if monotonic() > slice_ends:
+                await asyncio.sleep(0)
+                slice_ends = monotonic() + SLICE
+    else:
+        for result in codec.items(await returned):
+            if not output.add(result):
+                await wait(_room(caller))
+                if caller.gone:
+                    return
+    if drain is None or await drain():
+        output.finish()
+
+
+async def _room(caller: Caller) -> None:
+    """Wait until the stream takes more replies, or is over."""
+    loop = asyncio.get_running_loop()
+    there_is = loop.create_future()
+
+    def tell() -> None:
+        if not there_is.done():
+            there_is.set_result(None)
+
+    def on_transport() -> None:
+        loop.call_soon_threadsafe(tell)
+
+    caller.when_ready(on_transport)
+    await there_is
+
+
+async def _close_async(results: AsyncIterator[Any]) -> None:
+    close = getattr(results, "aclose", None)
+    if close is not None:
+        await close()

@@ -1,0 +1,37 @@
+"""Map stream requests and responses: one message in, any number of responses, then an eot with the id."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from numaflow_core.buffers import Outgoing
+from numaflow_core.flow import UnaryFlow
+from numaflow_core.kind import Calls
+from numaflow_core.messages import iterable
+from numaflow_core.strategy import StreamCodec
+
+from ._codec import HANDSHAKE, METHOD, beginning, call, encode_results, eot
+from ._datatypes import Message
+
+_TAKER: Final = "a map stream handler"
+_EOT: Final = eot()
+
+
+class _Encoder:
+    __slots__ = ("_beginning",)
+
+    def __init__(self, request_id: str) -> None:
+        self._beginning = beginning(request_id)
+
+    def add(self, result: Any, /) -> Outgoing:
+        if not isinstance(result, Message):
+            raise TypeError(f"{_TAKER} must yield Message objects, got {type(result).__name__}: {result!r:.80}")
+        return encode_results(self._beginning, (result,))
+
+    def finish(self) -> Sequence[Outgoing]:
+        return (self._beginning + _EOT,)
+
+
+_items = partial(iterable, complaint=f"{_TAKER} must be a generator, or return an iterable of Message")
+
+STREAM: Final = Calls(partial(UnaryFlow, METHOD, HANDSHAKE), StreamCodec(call, _items, _Encoder))

@@ -1,0 +1,81 @@
+"""Source transform requests and responses, between the wire and the user's types."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+from numaflow_core.buffers import Buffer, Outgoing
+from numaflow_core.constants import DROP
+from numaflow_core.flow import UnaryFlow
+from numaflow_core.kind import Calls
+from numaflow_core.messages import messages_of
+from numaflow_core.status import ProtocolError
+from numaflow_core.strategy import Codec
+from numaflow_core.wire import (
+    SIZES,
+    handshake,
+    reader,
+    results_encoder,
+    string_field,
+    tag,
+    timestamp,
+    write_user_metadata,
+)
+
+from ._datatypes import Datum, Message, Messages
+from ._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse
+
+METHOD: Final = "SourceTransformFn"
+
+_Result = SourceTransformResponse.Result
+_read = reader(SourceTransformRequest)
+_view = Datum._view
+_ID: Final = tag(SourceTransformResponse.ID_FIELD_NUMBER)
+_EVENT_TIME: Final = tag(_Result.EVENT_TIME_FIELD_NUMBER)
+_RESULTS: Final = tag(SourceTransformResponse.RESULTS_FIELD_NUMBER)
+_DROP: Final = string_field(_Result.TAGS_FIELD_NUMBER, DROP)
+
+
+def call(handler: Callable[[list[str], Datum], Any], message: Buffer) -> tuple[SourceTransformRequest.Request, Any]:
+    """Call the handler with a request; return the request and what the handler returned."""
+    request = _read(message)
+    if not request.HasField("request"):
+        raise ProtocolError(f"{METHOD}: expected a message with a request")
+    body = request.request
+    return body, handler(body.keys[:], _view(body, body.id))
+
+
+def encode(request: SourceTransformRequest.Request, result: object) -> Outgoing:
+    """A handler's result to the response. The platform fails on a response without results: where there is nothing to
+    forward, it gets a drop with the event time of the request."""
+    data = request.id.encode()
+    response = b"%b%b%b" % (_ID, SIZES[len(data)], data)
+    messages: Iterable[Message] = messages_of(result, Messages, "a source transform handler")
+    encoded = _encode_results(response, messages)
+    if len(encoded) > len(response):
+        return encoded
+    time = request.event_time.SerializeToString()
+    body = b"%b%b%b%b" % (_EVENT_TIME, SIZES[len(time)], time, _DROP)
+    return b"%b%b%b%b" % (response, _RESULTS, SIZES[len(body)], body)
+
+
+def _more(message: Message) -> bytes:
+    """What a result has besides its keys and its value: its event time, and rarely anything else."""
+    time = timestamp(message._event_time_ns)
+    field = b"%b%b%b" % (_EVENT_TIME, SIZES[len(time)], time)
+    if not message._tags and message._user_metadata is None and message._nack_options is None:
+        return field
+    target = _Result(tags=message._tags)
+    write_user_metadata(message._user_metadata, target.metadata)
+    if message._nack_options is not None:
+        message._nack_options.write(target.nack_options)
+    return field + target.SerializeToString()
+
+
+_encode_results = results_encoder(
+    SourceTransformResponse.RESULTS_FIELD_NUMBER, _Result.KEYS_FIELD_NUMBER, _Result.VALUE_FIELD_NUMBER, _more
+)
+
+
+HANDSHAKE: Final = handshake(_read, SourceTransformResponse)
+TRANSFORM: Final = Calls(partial(UnaryFlow, METHOD, HANDSHAKE), Codec(call, encode))
