@@ -1,8 +1,4 @@
-"""A client for tests, on grpcio: an implementation of HTTP/2 and gRPC that shares nothing with the server's.
-
-It moves undecoded messages and knows no kind; a kind's own ``testing`` module has a client that speaks its messages.
-Import this module in tests only: it imports ``grpc``.
-"""
+"""A client that moves undecoded messages and knows no kind."""
 
 import threading
 from collections import deque
@@ -15,8 +11,8 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError
 
-from ._proto.ready_pb2 import ReadyResponse
-from ._proto.rpc_status_pb2 import DebugInfo, Status
+from .._proto.ready_pb2 import ReadyResponse
+from .._proto.rpc_status_pb2 import DebugInfo, Status
 
 _DETAILS: Final = "grpc-status-details-bin"
 _TRAILER_LIMIT: Final = 8 * 1024
