@@ -1,5 +1,6 @@
 """Values to test the kinds with: strategies for hypothesis, and the classes that every kind has."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
@@ -10,6 +11,7 @@ import numaflow_sinker
 import numaflow_sourcetransformer
 from numaflow_core.buffers import LARGE
 from numaflow_core.datum import BaseDatum
+from numaflow_core.metadata import UserMetadata
 from numaflow_core.nack import NackOptions
 
 NOW: Final = datetime(2024, 7, 1, 12, 30, 15, 123_456, tzinfo=timezone.utc)
@@ -35,6 +37,17 @@ payloads = st.one_of(
     st.binary(max_size=50), st.sampled_from([0, 127, 128, 2047, 2048, 16_383, LARGE - 1, LARGE, LARGE + 1]).map(bytes)
 )
 """Of all sizes around which the encoding changes."""
+
+
+def tagged(make: Callable[..., Any]) -> st.SearchStrategy[Any]:
+    """Messages of any content."""
+    return st.builds(
+        make,
+        payloads,
+        keys=st.none() | st.lists(texts, max_size=3),
+        tags=st.none() | st.lists(texts, max_size=3),
+        user_metadata=st.none() | groups.map(UserMetadata),
+    )
 
 
 def fill(body: Any, keys: list[str], value: bytes, headers: dict[str, str], vertex: str, **metadata: Any) -> None:
