@@ -273,7 +273,8 @@ def test_handlers_may_return(kind: Returns) -> None:
     for result in (messages(one, one), [one, one], (one, one), iter([one, one]), (each for each in [one, one])):
         assert kind.encode(result) == [(b"1", []), (b"1", [])]
     assert kind.encode(one) == [(b"1", [])]
-    for empty in (None, [], (), messages(), iter(())):
+    empties: list[Any] = [None, [], (), messages(), iter(())]
+    for empty in empties:
         assert kind.encode(empty) == kind.nothing
 
 
