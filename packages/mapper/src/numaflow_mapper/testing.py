@@ -50,7 +50,7 @@ class MapClient(_Client):
             TimeoutError: not everything was answered within ``timeout`` seconds.
             ValueError: two requests have the same id.
         """
-        return [_messages(reply) for reply in self._ask(self._requests(requests), timeout)]
+        return [_messages(reply) for reply in self._ask(requests, timeout)]
 
 
 class BatchMapClient(_Client):
@@ -72,9 +72,7 @@ class BatchMapClient(_Client):
     def map_batches(self, batches: Iterable[Iterable[bytes | Datum]], *, timeout: float = 30.0) -> list[list[Messages]]:
         """Map batches over one stream, each when the one before is answered, as the platform does. An empty batch,
         which the platform never sends, is answered without a call of the handler."""
-        return [
-            list(found.values()) for found in self._ask_batches(map(self._requests, batches), _batch_answers, timeout)
-        ]
+        return [list(found.values()) for found in self._ask_batches(batches, _batch_answers, timeout)]
 
 
 class MapStreamClient(_Client):

@@ -54,7 +54,7 @@ class SinkClient(KindClient[Datum, SinkRequest, SinkResponse]):
     ) -> list[dict[str, Response]]:
         """Write batches over one stream, each when the one before is answered, as the platform does. An empty batch,
         which the platform never sends, is answered without a call of the handler."""
-        return self._ask_batches(map(self._requests, batches), _answers, timeout)
+        return self._ask_batches(batches, _answers, timeout)
 
 
 def _answers(reply: SinkResponse) -> Iterator[tuple[str, Response]]:

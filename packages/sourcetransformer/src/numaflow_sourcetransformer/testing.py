@@ -45,7 +45,7 @@ class SourceTransformClient(KindClient[Datum, SourceTransformRequest, SourceTran
             TimeoutError: not everything was answered within ``timeout`` seconds.
             ValueError: two requests have the same id.
         """
-        return [_messages(reply) for reply in self._ask(self._requests(requests), timeout)]
+        return [_messages(reply) for reply in self._ask(requests, timeout)]
 
 
 def _messages(reply: SourceTransformResponse) -> Messages:

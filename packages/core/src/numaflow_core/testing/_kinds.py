@@ -5,7 +5,7 @@ A server that breaks the protocol is an ``AssertionError``, because it is a bug 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from itertools import count
@@ -107,8 +107,9 @@ class KindClient(Generic[_D, _Request, _Reply]):
         finally:
             stream.cancel()
 
-    def _ask(self, requests: Mapping[str, _Request], timeout: float) -> list[_Reply]:
+    def _ask(self, given: Iterable[bytes | _D], timeout: float) -> list[_Reply]:
         """Ask for exactly one reply to each request; the replies are in the order of the requests."""
+        requests = self._requests(given)
         replies: dict[str, _Reply] = {}
         ids = OpenIds(requests)
         with self._exchange(timeout) as exchange:
@@ -123,12 +124,13 @@ class KindClient(Generic[_D, _Request, _Reply]):
 
     def _ask_batches(
         self,
-        batches: Iterable[Mapping[str, _Request]],
+        given: Iterable[Iterable[bytes | _D]],
         answers: Callable[[_Reply], Iterable[tuple[str, _A]]],
         timeout: float,
     ) -> list[dict[str, _A]]:
         """Send batches over one stream, each when the one before is answered. ``answers`` are those in a reply, by id;
         what is returned is in the order of the requests."""
+        batches = [self._requests(batch) for batch in given]
         eot: Any = self._request_type()
         eot.status.eot = True
         done = []

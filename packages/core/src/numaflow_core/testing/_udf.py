@@ -183,7 +183,7 @@ class RawStream:
                     self._lock.notify_all()
                 left = end - monotonic()
                 if left <= 0:
-                    raise TimeoutError(f"{self._rpc}: no reply in {timeout} s")
+                    raise TimeoutError(f"{self._rpc}: no reply in {timeout:.3g} s")
                 self._lock.wait(left)
 
     def rest(self, timeout: float = 10.0) -> list[bytes]:
@@ -200,7 +200,7 @@ class RawStream:
         except RpcEndedError:
             return replies
         except TimeoutError:
-            raise TimeoutError(f"{self._rpc}: not over in {timeout} s, {len(replies)} replies came") from None
+            raise TimeoutError(f"{self._rpc}: not over in {timeout:.3g} s, {len(replies)} replies came") from None
 
     def status(self, timeout: float = 10.0) -> Outcome:
         """How the RPC ended. Replies that were not received yet are lost.
