@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 HATCH := $(BIN)/hatch
-PACKAGES := packages/core packages/mapper
+PACKAGES := packages/core packages/mapper packages/sinker packages/sourcetransformer
 # The packages are installed in place: only these files tell an installation something new.
 PINNED := $(wildcard packages/*/pyproject.toml packages/*/src/*/_version.py)
 
@@ -64,7 +64,7 @@ $(VENV)/created:
 
 $(VENV)/packages-installed: $(VENV)/created $(PINNED)
 	@echo "installing $(PACKAGES)"
-	@$(PIP) --editable 'packages/core[uvloop]' --editable packages/mapper
+	@$(PIP) --editable 'packages/core[uvloop]' $(addprefix --editable ,$(filter-out packages/core,$(PACKAGES)))
 	@touch $@
 
 $(VENV)/hatch-installed: $(VENV)/created
