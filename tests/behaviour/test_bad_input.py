@@ -344,7 +344,7 @@ def test_window_overflow(target: Target) -> None:
 
 def test_peer_that_overruns_its_window(target: Target, gate: Gate) -> None:
     """Data beyond what the server has granted: the stream or the connection ends."""
-    concurrency = target.combination.concurrency
+    concurrency = target.combination.concurrency_of_a_stream
     with RawPeer(target.server) as peer:
         open_stream(peer)
         for number in range(concurrency):

@@ -152,6 +152,8 @@ class AsyncInbox(OpenCall):
     async def inputs(self, view: Callable[[Any], Any]) -> AsyncIterator[Any]:
         while (batch := await self._next()) is not None:
             for each in batch:
+                if self.left:
+                    return
                 yield view(each)
 
     async def drain(self) -> bool:
