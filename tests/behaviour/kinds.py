@@ -2,6 +2,7 @@
 ``servers.py``; every test of this folder then runs for it.
 """
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple
@@ -207,4 +208,8 @@ SINK: Final = KindCase(
 KINDS: Final = (MAP, MAP_STREAM, BATCH_MAP, TRANSFORM, SINK)
 TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
-COMBINATIONS: Final = [Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS]
+_ALL: Final = [Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS]
+_PART, _, _OF = os.environ.get("BEHAVIOUR_PART", "0/1").partition("/")
+COMBINATIONS: Final = [each for index, each in enumerate(_ALL) if index % int(_OF) == int(_PART)]
+"""All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/3`` to ``2/3`` have every kind twice, with
+different server types and transports."""
