@@ -1,4 +1,4 @@
-"""Our kinds and pynumaflow's in one process: both sets of protobuf messages are registered and understand each other."""
+"""Our kinds and pynumaflow's in one process: both sets of protobuf messages are registered, and read each other."""
 
 import importlib
 import sys
