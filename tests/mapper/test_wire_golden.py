@@ -1,32 +1,17 @@
-"""Our map and status messages against bytes that other encoders made.
+"""Our map and status messages against bytes that other encoders made."""
 
-Where a comment does not say otherwise, the bytes come from pynumaflow 0.14.0, whose classes are generated from the
-upstream schema. With `pip install pynumaflow==0.14.0`, and the text of a case on standard input:
-
-    python -c '
-    import sys
-    from google.protobuf.text_format import Parse
-    from pynumaflow.proto.mapper import map_pb2
-    message = Parse(sys.stdin.read(), getattr(map_pb2, sys.argv[1])())
-    print(message.SerializeToString(deterministic=True).hex())
-    ' MapRequest
-"""
-
-from typing import NamedTuple
-
-import pytest
-from google.protobuf.message import Message
-from google.protobuf.text_format import Parse
-
+from every_kind.golden import (
+    NACK_OPTIONS,
+    NACK_OPTIONS_WIRE,
+    Golden,
+    check_decodes,
+    check_encodes,
+    check_equivalent,
+    each,
+)
 from numaflow_core._proto import rpc_status_pb2
+from numaflow_mapper import DROP, Message, UserMetadata, _batch_codec, _codec, _stream_codec
 from numaflow_mapper._proto import map_pb2
-
-
-class Golden(NamedTuple):
-    message: type[Message]
-    text: str
-    wire: bytes
-
 
 FULL_REQUEST = Golden(
     map_pb2.MapRequest,
@@ -101,24 +86,17 @@ EOT_RESPONSE = Golden(
     map_pb2.MapResponse, 'id: "in-1234-0" status { eot: true }', bytes.fromhex("1209696e2d313233342d3022020801")
 )
 
-# pynumaflow 0.14.0 has no nack options; these bytes are written by hand. The byte before a field is its tag, number
-# times 8 plus wire type (0: varint, 2: length and content), as in 0x2a = 5 * 8 + 2.
 NACK_RESPONSE = Golden(
     map_pb2.MapResponse,
-    """
-    results {
+    f"""
+    results {{
       value: "v"
       tags: "U+005C__NACK__"
-      nack_options {
-        reason: "busy"
-        max_deliveries: 3
-        delay: 1500
-        nack_map { key: "k" value: "v" }
-      }
-    }
-    results {
-      nack_options { max_deliveries: 0 }
-    }
+      {NACK_OPTIONS}
+    }}
+    results {{
+      nack_options {{ max_deliveries: 0 }}
+    }}
     id: "7"
     """,
     bytes.fromhex(
@@ -126,10 +104,7 @@ NACK_RESPONSE = Golden(
         "  12 01 76"  # Result.value = 2, "v"
         "  1a 0e 552b303035435f5f4e41434b5f5f"  # Result.tags = 3, "U+005C__NACK__"
         "  2a 13"  # Result.nack_options = 5, 19 bytes
-        "    0a 04 62757379"  # NackOptions.reason = 1, "busy"
-        "    10 03"  # NackOptions.max_deliveries = 2, 3
-        "    18 dc0b"  # NackOptions.delay = 3, 1500 = 0x5c + 0x0b * 128
-        "    22 06 0a 01 6b 12 01 76"  # NackOptions.nack_map = 4, an entry: key = 1 "k", value = 2 "v"
+        f"    {NACK_OPTIONS_WIRE}"
         "0a 04"  # MapResponse.results = 1, 4 bytes
         "  2a 02"  # Result.nack_options = 5, 2 bytes
         "    10 00"  # NackOptions.max_deliveries = 2, 0: present, because the field is optional
@@ -165,22 +140,37 @@ GOLDENS = {
     "nack response": NACK_RESPONSE,
 }
 
-each_golden = pytest.mark.parametrize("golden", GOLDENS.values(), ids=GOLDENS.keys())
 
-
-@each_golden
+@each(GOLDENS)
 def test_decodes_to_what_was_encoded(golden: Golden) -> None:
-    # A field that our schema lacks would stay behind as an unknown one, which makes the messages unequal.
-    assert golden.message.FromString(golden.wire) == Parse(golden.text, golden.message())
+    check_decodes(golden)
 
 
-@each_golden
+@each(GOLDENS)
 def test_encodes_to_an_equivalent_message(golden: Golden) -> None:
-    message = golden.message.FromString(golden.wire)
-    encoded = message.SerializeToString(deterministic=True)
-    # Not byte for byte: the order of map entries is up to the runtime, also in a deterministic encoding.
-    assert sorted(encoded) == sorted(golden.wire)
-    assert golden.message.FromString(encoded) == message
+    check_encodes(golden)
+
+
+def test_what_we_encode_ourselves() -> None:
+    results = [
+        Message(b"one", ["k1"], ["even", DROP], UserMetadata({"group": {"a": b"1"}})),
+        Message(b"two"),
+    ]
+    check_equivalent(RESULTS_RESPONSE, bytes(_codec.encode("in-1234-0", results)))
+    assert _codec.HANDSHAKE.reply == HANDSHAKE_RESPONSE.wire
+    assert _codec.HANDSHAKE.is_request(HANDSHAKE_REQUEST.wire)
+    assert not _codec.HANDSHAKE.is_request(FULL_REQUEST.wire)
+
+
+def test_ends_of_batches_and_streams() -> None:
+    batches = _batch_codec._Batches()
+    assert batches.eot == EOT_REQUEST.wire, "the eot of a batch is the same in both directions, without an id"
+    assert batches.read(EOT_REQUEST.wire) is None
+    request = batches.read(FULL_REQUEST.wire)
+    assert request is not None
+    assert _codec.view(request).id == "in-1234-0"
+    encoder = _stream_codec.STREAM.codec.encoder("in-1234-0")  # type: ignore[union-attr]
+    assert b"".join(map(bytes, encoder.finish())) == EOT_RESPONSE.wire
 
 
 def test_fields_of_a_full_request() -> None:

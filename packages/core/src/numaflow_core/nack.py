@@ -68,6 +68,16 @@ class NackOptions:
             wire.delay = self.delay_ms
         wire.nack_map.update(self.nack_map or {})
 
+    @classmethod
+    def read(cls, wire: "WireNackOptions") -> "NackOptions":
+        """The options in the protobuf message."""
+        return cls(
+            reason=wire.reason if wire.HasField("reason") else None,
+            max_deliveries=wire.max_deliveries if wire.HasField("max_deliveries") else None,
+            delay=timedelta(milliseconds=wire.delay) if wire.HasField("delay") else None,
+            nack_map=dict(wire.nack_map) or None,
+        )
+
     def _parts(self) -> tuple[object, ...]:
         return self.reason, self.max_deliveries, self.delay, dict(self.nack_map or {})
 

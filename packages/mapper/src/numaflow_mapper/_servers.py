@@ -247,7 +247,7 @@ class MapStreamServer(SyncServer):
     """Maps messages with a sync generator on threads: each result is forwarded as it is yielded."""
 
     _kind = STREAM_KIND
-    _rule = HandlerRule("MapStreamServer", MapStreamer, _MESSAGE, False, "MapStreamAsyncServer")
+    _rule = HandlerRule("MapStreamServer", MapStreamer, _MESSAGE, False, "MapStreamAsyncServer", generates=True)
 
     def __init__(
         self,

@@ -4,23 +4,28 @@ A handler by itself needs none of this: call it with a ``Datum(...)``. Import th
 ``grpc``.
 """
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
-from time import monotonic
-from types import TracebackType
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from numaflow_core.metadata import UserMetadata, groups_from_wire
-from numaflow_core.nack import NackOptions
-from numaflow_core.testing import Outcome, RawStream, RpcEndedError, UdfClient
+from numaflow_core.testing import KindClient, OpenIds, Outcome, RpcEndedError, check_eot, read_result
 
 from ._datatypes import Datum, Message, Messages
 from ._proto.map_pb2 import MapRequest, MapResponse
-from ._servers import KIND, MAP_SOCK_PATH
+from ._servers import BATCH_KIND, KIND, STREAM_KIND
 
-__all__ = ["MapClient", "Outcome", "RpcEndedError"]
+__all__ = ["BatchMapClient", "MapClient", "MapStreamClient", "Outcome", "RpcEndedError"]
 
 
-class MapClient:
+class _Client(KindClient[Datum, MapRequest, MapResponse]):
+    _datum_type = Datum
+    _request_type = MapRequest
+    _reply_type = MapResponse
+
+    def _request(self, name: str, datum: Datum) -> MapRequest:
+        return MapRequest(request=datum._request, id=name)
+
+
+class MapClient(_Client):
     """Sends messages to a map server and gives back what the handler made of them.
 
     >>> with MapClient("/tmp/map.sock") as client:  # doctest: +SKIP
@@ -31,26 +36,13 @@ class MapClient:
     them on another thread: ``await asyncio.to_thread(client.map, [b"a,b"])``.
     """
 
-    def __init__(self, sock_path: str = MAP_SOCK_PATH) -> None:
-        self._client = UdfClient(sock_path)
-
-    def wait_ready(self, timeout: float = 10.0) -> None:
-        """Wait for the server to come up.
-
-        Raises:
-            TimeoutError: it did not within ``timeout`` seconds.
-        """
-        self._client.wait_ready(timeout)
-
-    def is_ready(self, timeout: float = 1.0) -> bool:
-        """Whether the server answers the platform's probe within ``timeout`` seconds."""
-        return self._client.is_ready(KIND.service, timeout)
+    _kind = KIND
 
     def map(self, requests: Iterable[bytes | Datum], *, timeout: float = 30.0) -> list[Messages]:
         """Map messages over one stream; the results are in the order of ``requests``.
 
-        Bytes are the value of a message without keys, with the current time as its event time. A ``Datum`` is sent as
-        it is, under its id or, where that is empty, one that is made up.
+        Bytes are the value of a message without keys and watermark, with the current time as its event time. A
+        ``Datum`` is sent as it is, under its id or, where that is empty, one that is made up.
 
         Raises:
             RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
@@ -58,75 +50,84 @@ class MapClient:
             TimeoutError: not everything was answered within ``timeout`` seconds.
             ValueError: two requests have the same id.
         """
-        end = monotonic() + timeout
-        messages = {}
-        for number, request in enumerate(requests):
-            message = _message(request, f"request-{number}")
-            if message.id in messages:
-                raise ValueError(f"two requests have the id {message.id!r}")
-            messages[message.id] = message
-        stream = self._client.open(KIND.rpc)
-        try:
-            stream.send(_handshake(), *(message.SerializeToString() for message in messages.values()))
-            stream.half_close()
-            return _results(stream, list(messages), end)
-        finally:
-            stream.cancel()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
-
-    def __enter__(self) -> "MapClient":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        return [_messages(reply) for reply in self._ask(requests, timeout)]
 
 
-def _results(stream: RawStream, ids: list[str], end: float) -> list[Messages]:
-    first = MapResponse.FromString(stream.receive(max(0.0, end - monotonic())))
-    if not first.handshake.sot:
-        raise AssertionError(f"the server's first reply is not a handshake: {first}")
-    found: dict[str, Messages] = {}
-    expected = set(ids)
-    while len(found) < len(ids):
-        reply = MapResponse.FromString(stream.receive(max(0.0, end - monotonic())))
-        if reply.id not in expected or reply.id in found:
-            raise AssertionError(f"the server answered the id {reply.id!r}, which was not asked for, or not twice")
-        found[reply.id] = Messages(*map(_result, reply.results))
-    outcome = stream.status(max(0.0, end - monotonic()))
-    if outcome.code != "OK":
-        raise RpcEndedError(outcome)
-    return [found[request_id] for request_id in ids]
+class BatchMapClient(_Client):
+    """Sends batches of messages to a batch map server and gives back what the handler made of each message.
+
+    >>> with BatchMapClient("/tmp/batchmap.sock") as client:  # doctest: +SKIP
+    ...     client.map([b"a", b"b"])
+    [Messages(Message(value=b'A', keys=[], tags=[])), Messages(Message(value=b'B', keys=[], tags=[]))]
+
+    Its methods block, as those of ``MapClient`` do.
+    """
+
+    _kind = BATCH_KIND
+
+    def map(self, batch: Iterable[bytes | Datum], *, timeout: float = 30.0) -> list[Messages]:
+        """Map one batch; the results are in its order. What it takes and raises is as in ``MapClient.map``."""
+        return self.map_batches([batch], timeout=timeout)[0]
+
+    def map_batches(self, batches: Iterable[Iterable[bytes | Datum]], *, timeout: float = 30.0) -> list[list[Messages]]:
+        """Map batches over one stream, each when the one before is answered, as the platform does. An empty batch,
+        which the platform never sends, is answered without a call of the handler."""
+        return [list(found.values()) for found in self._ask_batches(batches, _batch_answers, timeout)]
 
 
-def _handshake() -> bytes:
-    message = MapRequest()
-    message.handshake.sot = True
-    return message.SerializeToString()
+class MapStreamClient(_Client):
+    """Sends messages to a map stream server and gives back what the handler made of them.
+
+    >>> with MapStreamClient("/tmp/mapstream.sock") as client:  # doctest: +SKIP
+    ...     for message in client.stream(b"a,b"):
+    ...         print(message)
+    Message(value=b'a', keys=[], tags=[])
+    Message(value=b'b', keys=[], tags=[])
+
+    Its methods block, as those of ``MapClient`` do.
+    """
+
+    _kind = STREAM_KIND
+
+    def map(self, requests: Iterable[bytes | Datum], *, timeout: float = 30.0) -> list[Messages]:
+        """Map messages over one stream; the results are in the order of ``requests``, and in the order in which each
+        call yielded them. What it takes and raises is as in ``MapClient.map``."""
+        named = self._requests(requests)
+        found = {name: Messages() for name in named}
+        for name, message in self._results(named, timeout):
+            found[name].append(message)
+        return list(found.values())
+
+    def stream(self, request: bytes | Datum, *, timeout: float = 30.0) -> Iterator[Message]:
+        """Map one message; its results are yielded as they arrive, and not read from the connection before they are
+        asked for. Closing the iterator cancels the call. Raises as ``MapClient.map``, with ``timeout`` for all of
+        it."""
+        for _, message in self._results(self._requests([request]), timeout):
+            yield message
+
+    def _results(self, requests: dict[str, MapRequest], timeout: float) -> Iterator[tuple[str, Message]]:
+        ids = OpenIds(requests)
+        with self._exchange(timeout) as exchange:
+            exchange.send(*requests.values())
+            exchange.half_close()
+            while ids:
+                reply = exchange.receive()
+                ids.check(reply.id)
+                if reply.status.eot:
+                    check_eot(reply)
+                    ids.close(reply.id)
+                for result in reply.results:
+                    yield reply.id, _result(result)
+            exchange.finish()
 
 
-def _message(request: bytes | Datum, id: str) -> MapRequest:
-    if isinstance(request, Datum):
-        return MapRequest(request=request._request, id=request.id or id)
-    now = datetime.now(timezone.utc)
-    return MapRequest(request=Datum([], request, event_time=now, watermark=now)._request, id=id)
+def _batch_answers(reply: MapResponse) -> Iterable[tuple[str, Messages]]:
+    return ((reply.id, _messages(reply)),)
 
 
-def _result(wire: MapResponse.Result) -> Message:
-    metadata = UserMetadata(groups_from_wire(wire.metadata.user_metadata))
-    message = Message(wire.value, keys=wire.keys, tags=wire.tags, user_metadata=metadata)
-    if wire.HasField("nack_options"):
-        options = wire.nack_options
-        message._as_nack(
-            NackOptions(
-                reason=options.reason if options.HasField("reason") else None,
-                max_deliveries=options.max_deliveries if options.HasField("max_deliveries") else None,
-                delay=timedelta(milliseconds=options.delay) if options.HasField("delay") else None,
-                nack_map=dict(options.nack_map) or None,
-            )
-        )
-    return message
+def _messages(reply: MapResponse) -> Messages:
+    return Messages(*map(_result, reply.results))
+
+
+def _result(wire: Any) -> Message:
+    return read_result(Message(wire.value), wire)

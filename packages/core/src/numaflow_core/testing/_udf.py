@@ -1,8 +1,4 @@
-"""A client for tests, on grpcio: an implementation of HTTP/2 and gRPC that shares nothing with the server's.
-
-It moves undecoded messages and knows no kind; a kind's own ``testing`` module has a client that speaks its messages.
-Import this module in tests only: it imports ``grpc``.
-"""
+"""A client that moves undecoded messages and knows no kind."""
 
 import threading
 from collections import deque
@@ -15,8 +11,8 @@ from typing import Any, Final
 import grpc
 from google.protobuf.message import DecodeError
 
-from ._proto.ready_pb2 import ReadyResponse
-from ._proto.rpc_status_pb2 import DebugInfo, Status
+from .._proto.ready_pb2 import ReadyResponse
+from .._proto.rpc_status_pb2 import DebugInfo, Status
 
 _DETAILS: Final = "grpc-status-details-bin"
 _TRAILER_LIMIT: Final = 8 * 1024
@@ -187,7 +183,7 @@ class RawStream:
                     self._lock.notify_all()
                 left = end - monotonic()
                 if left <= 0:
-                    raise TimeoutError(f"{self._rpc}: no reply in {timeout} s")
+                    raise TimeoutError(f"{self._rpc}: no reply in {timeout:.3g} s")
                 self._lock.wait(left)
 
     def rest(self, timeout: float = 10.0) -> list[bytes]:
@@ -204,7 +200,7 @@ class RawStream:
         except RpcEndedError:
             return replies
         except TimeoutError:
-            raise TimeoutError(f"{self._rpc}: not over in {timeout} s, {len(replies)} replies came") from None
+            raise TimeoutError(f"{self._rpc}: not over in {timeout:.3g} s, {len(replies)} replies came") from None
 
     def status(self, timeout: float = 10.0) -> Outcome:
         """How the RPC ended. Replies that were not received yet are lost.
