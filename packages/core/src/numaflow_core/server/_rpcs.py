@@ -226,11 +226,18 @@ class CallsRpc(Rpc):
         if answers:
             self._stream.release(count_bytes(messages) - size)
             self._stream.send(answers)
-        if calls:
-            self._unanswered += len(calls)
-            self._unanswered_bytes += size
-            self._strategy.submit(self, calls)
-            self._context.on_progress(self)
+        self._submit(calls, size)
+
+    def half_closed(self) -> None:
+        try:
+            calls = self._flow.half_closed()
+        except ProtocolError:
+            if not self._refusing:
+                raise
+            self.end(_UNFINISHED)  # what the flow misses is what was refused
+            return
+        self._submit(calls, count_bytes(calls))
+        super().half_closed()
 
     def drained(self) -> None:
         super().drained()
@@ -252,6 +259,13 @@ class CallsRpc(Rpc):
             self._unanswered_bytes -= size
             self._stream.release(size)
         self._settle()
+
+    def _submit(self, calls: list[Buffer], size: int) -> None:
+        if calls:
+            self._unanswered += len(calls)
+            self._unanswered_bytes += size
+            self._strategy.submit(self, calls)
+            self._context.on_progress(self)
 
     def _deliver(self, replies: Sequence[Outgoing], finished: int) -> bool:
         """Send replies with which that many calls are over; return whether the stream is still there."""
