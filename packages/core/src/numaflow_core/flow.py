@@ -200,8 +200,8 @@ class Batch(Protocol[_T]):
     def new_token(self) -> Any:
         """A new batch's token."""
 
-    def take(self, token: Any, request: _T) -> None:
-        """Note a request in the batch's token."""
+    def take(self, token: Any, requests: Sequence[_T]) -> None:
+        """Note requests in the batch's token."""
 
     eot: bytes
     """What is sent after the answers."""
@@ -236,27 +236,22 @@ class BatchFlow(Generic[_T]):
         if self._ended:
             self._waiting += messages[first:]
             return answers
-        batch, read = self._batch, self._batch.read
-        inputs: list[Any] = []
-        start = first
+        read = self._batch.read
+        requests: list[_T] = []
         for position in range(first, len(messages)):
             request = read(messages[position])
             if request is not None:
-                if self._call is None:
-                    self._call = self._desk.begin(batch.new_token())
-                batch.take(self._call.token, request)
-                inputs.append(request if self._decode else messages[position])
+                requests.append(request)
                 continue
+            self._feed(requests, messages[first:position])
             self._desk.consumed(len(messages[position]))
-            if self._call is None:
-                answers.append(batch.eot)
-            else:
-                self._feed(inputs, messages[start:position])
+            if self._call is not None:
                 self._finish_input()
                 self._waiting = messages[position + 1 :]
                 return answers
-            start = position + 1
-        self._feed(inputs, messages[start:])
+            answers.append(self._batch.eot)
+            first = position + 1
+        self._feed(requests, messages[first:])
         return answers
 
     def half_closed(self) -> None:
@@ -275,10 +270,12 @@ class BatchFlow(Generic[_T]):
         """Nothing ends a stream of batches."""
         return ()
 
-    def _feed(self, inputs: list[Any], messages: list[Buffer]) -> None:
-        if inputs:
-            assert self._call is not None
-            self._desk.feed(self._call, inputs, count_bytes(messages))
+    def _feed(self, requests: list[_T], messages: list[Buffer]) -> None:
+        if requests:
+            if self._call is None:
+                self._call = self._desk.begin(self._batch.new_token())
+            self._batch.take(self._call.token, requests)
+            self._desk.feed(self._call, requests if self._decode else messages, count_bytes(messages))
 
     def _finish_input(self) -> None:
         assert self._call is not None
@@ -299,13 +296,10 @@ class PartFlow(Generic[_T]):
         """All of them are the call's."""
         if self._call is None:
             self._call = self._desk.begin(self._batch.new_token())
-        inputs = []
-        for message in messages:
-            request = self._batch.read(message)
-            assert request is not None, "the parent keeps the eot"
-            self._batch.take(self._call.token, request)
-            inputs.append(request)
-        self._desk.feed(self._call, inputs, count_bytes(messages))
+        requests = [request for request in map(self._batch.read, messages) if request is not None]
+        assert len(requests) == len(messages), "the parent keeps the eot"
+        self._batch.take(self._call.token, requests)
+        self._desk.feed(self._call, requests, count_bytes(messages))
         return ()
 
     def half_closed(self) -> None:
