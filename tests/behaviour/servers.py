@@ -37,7 +37,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple, NoReturn
@@ -137,7 +137,7 @@ def plain(payload: bytes) -> bytes:
     return b"" if payload in (b"!skip", b"!twice", b"!stranger", b"!leave") else payload
 
 
-def drip(payload: bytes) -> Iterator[bytes]:
+def drip(payload: bytes) -> Generator[bytes, None, None]:
     """The results of a map stream."""
     name, argument = split(payload) if payload[:1] == b"!" else ("", "")
     if name == "!drip":

@@ -110,6 +110,14 @@ class Status(IntEnum):
     """Negatively acknowledged: delivered again by the buffer or the source."""
 
 
+_MORE: Final = {
+    Status.FAILURE: "err",
+    Status.SERVE: "serve_response",
+    Status.ON_SUCCESS: "on_success_msg",
+    Status.NACK: "nack_options",
+}
+"""What a response may have beside its status."""
+
 _SUCCESS: Final = Status.SUCCESS  # looking a member up costs as much as making a response
 
 
@@ -231,7 +239,8 @@ class Response:
     def __repr__(self) -> str:
         more = self._more
         shown = shown_bytes(more) if isinstance(more, bytes) else repr(more)
-        return f"Response({self._id!r}, {self._status.name}{'' if more in (None, '') else f', {shown}'})"
+        more_shown = "" if more in (None, "") else f", {_MORE[self._status]}={shown}"
+        return f"Response({self._id!r}, {self._status.name}{more_shown})"
 
 
 class Responses(BaseMessages[Response]):
