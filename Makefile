@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 HATCH := $(BIN)/hatch
-PACKAGES := packages/core packages/mapper packages/sinker packages/sourcetransformer
+PACKAGES := packages/core $(sort $(filter-out packages/core, $(patsubst %/pyproject.toml, %, $(wildcard packages/*/pyproject.toml))))
 # The packages are installed in place: only these files tell an installation something new.
 PINNED := $(wildcard packages/*/pyproject.toml packages/*/src/*/_version.py)
 
@@ -64,7 +64,7 @@ $(VENV)/created:
 
 $(VENV)/packages-installed: $(VENV)/created $(PINNED)
 	@echo "installing $(PACKAGES)"
-	@$(PIP) --editable 'packages/core[uvloop]' $(addprefix --editable ,$(filter-out packages/core,$(PACKAGES)))
+	@$(PIP) $(foreach package, $(PACKAGES), --editable '$(package)$(if $(filter packages/core, $(package)),[uvloop])')
 	@touch $@
 
 $(VENV)/hatch-installed: $(VENV)/created

@@ -1,22 +1,30 @@
-"""Our map and pynumaflow's in one process: both sets of protobuf messages are registered and work."""
+"""Our kinds and pynumaflow's in one process: both sets of protobuf messages are registered, and read each other."""
 
+import importlib
 import sys
 
-from pynumaflow.mapper import Message
-from pynumaflow.proto.mapper import map_pb2 as theirs
+from pynumaflow.proto.mapper import map_pb2
+from pynumaflow.proto.sinker import sink_pb2
+from pynumaflow.proto.sourcetransformer import transform_pb2
 
-from numaflow_mapper._proto import map_pb2 as ours
+PAIRS = (
+    (map_pb2.MapRequest, "numaflow_mapper", "map", "MapRequest"),
+    (sink_pb2.SinkRequest, "numaflow_sinker", "sink", "SinkRequest"),
+    (transform_pb2.SourceTransformRequest, "numaflow_sourcetransformer", "sourcetransform", "SourceTransformRequest"),
+)
 
 
 def main() -> int:
-    request = theirs.MapRequest(id="7")
-    request.request.value = b"payload"
-    request.request.keys.append("key")
-    copy = ours.MapRequest.FromString(request.SerializeToString())
-    assert (copy.id, copy.request.value, list(copy.request.keys)) == ("7", b"payload", ["key"])
-    assert theirs.MapRequest.FromString(copy.SerializeToString()) == request
-    assert Message(b"x").value == b"x"
-    print("numaflow-mapper and pynumaflow work in one process")
+    for theirs, package, module, name in PAIRS:
+        importlib.import_module(package)
+        ours = getattr(importlib.import_module(f"{package}._proto.{module}_pb2"), name)
+        request = theirs()
+        request.request.value = b"payload"
+        request.request.keys.append("key")
+        copy = ours.FromString(request.SerializeToString())
+        assert (copy.request.value, list(copy.request.keys)) == (b"payload", ["key"])
+        assert theirs.FromString(copy.SerializeToString()) == request
+        print(f"{package} and pynumaflow work in one process")
     return 0
 
 

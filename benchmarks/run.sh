@@ -23,7 +23,9 @@ if ! echo '#include <nghttp2/nghttp2.h>' | cc -E - >/dev/null 2>&1; then
 fi
 if [ ! -x .bench/ours/bin/python ]; then
     "$python" -m venv .bench/ours
-    .bench/ours/bin/pip install --quiet -e 'packages/core[uvloop]' -e packages/mapper
+    editable=()
+    for package in packages/*/; do editable+=(-e "$package"); done
+    .bench/ours/bin/pip install --quiet "${editable[@]}" -e 'packages/core[uvloop]'
 fi
 if [ ! -x .bench/peer/bin/python ]; then
     "$python" -m venv .bench/peer
@@ -43,6 +45,10 @@ if [ "$mode" = quick ]; then
     exit
 fi
 compare --cases map:sync,map:async,map:multiproc "$@"
+compare --cases transform:sync,transform:async,transform:multiproc "$@"
+compare --cases sink:sync,sink:async,sink:multiproc "$@"
+compare --cases batchmap:sync,batchmap:async,batchmap:multiproc "$@"
+compare --cases mapstream:sync,mapstream:async,mapstream:multiproc "$@"
 compare --cases map:sync,map:async --payload 1024 "$@"
 compare --cases map:sync,map:async --payload 10240 --n 40000 --peer-n 10000 "$@"
 compare --cases map:sync,map:async --payload 102400 --n 6000 --peer-n 3000 "$@"
@@ -51,5 +57,6 @@ compare --cases map:sync,map:async --window 1 --n 8000 --peer-n 4000 "$@"
 export BURN_US=100
 for workers in 1 2; do
     echo "# 100 us of CPU per message, $workers worker(s)"
-    WORKERS=$workers compare --cases map:multiproc --n 40000 --peer-n 2000 "$@"
+    WORKERS=$workers compare --cases map:multiproc,transform:multiproc,sink:multiproc,batchmap:multiproc,mapstream:multiproc \
+        --n 40000 --peer-n 2000 "$@"
 done

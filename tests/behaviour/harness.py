@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,9 +13,9 @@ from time import monotonic, sleep
 from types import TracebackType
 from typing import Final
 
-from numaflow_core.testing import RawStream, UdfClient
+from numaflow_core.testing import Outcome, RawStream, UdfClient
 
-from .kinds import CONCURRENCY, THREADS, WORKERS, Combination, KindCase
+from .kinds import CONCURRENCY, THREADS, WORKERS, Answer, Combination, KindCase
 
 SCRIPT: Final = Path(__file__).with_name("servers.py")
 PATIENCE: Final = 15.0
@@ -249,7 +250,8 @@ class ServerProcess:
 
 
 class Talk:
-    """One stream with a server, in ids and payloads."""
+    """A conversation with a server, in ids and payloads, on one stream; where calls have to be side by side and a
+    stream has only one at a time, on more."""
 
     def __init__(
         self,
@@ -261,26 +263,34 @@ class Talk:
         gzip: bool = False,
     ) -> None:
         self.kind = kind
+        self._client = client
         self.stream: RawStream = client.open(kind.rpc, deadline=deadline, gzip=gzip)
+        self._others: deque[RawStream] = deque()  # each of them has one request, that is not answered yet
+        self._due = 0  # answers that the stream owes
+        self._ready: deque[tuple[str, bytes]] = deque()
         if opened:
-            self.shake_hands()
-
-    def shake_hands(self) -> None:
-        self.stream.send(*self.kind.opening)
-        for _ in self.kind.opening:
-            assert self.kind.is_opening_reply(self.stream.receive(PATIENCE))
+            self._shake_hands(self.stream)
 
     def send(self, requests: Iterable[tuple[str, bytes]]) -> None:
-        self.stream.send(*(self.kind.request(*request) for request in requests), *self.kind.closing)
+        """Requests on the stream: as many calls, or one with all of them."""
+        encoded = [self.kind.request(*request) for request in requests]
+        self._due += len(encoded)
+        self.stream.send(*encoded, *self.kind.closing)
+
+    def spread(self, requests: Iterable[tuple[str, bytes]]) -> None:
+        """Requests that are calls of their own, side by side as far as the server allows."""
+        if not self.kind.closing:
+            self.send(requests)
+            return
+        for request in requests:
+            stream = self._client.open(self.kind.rpc)
+            self._shake_hands(stream)
+            stream.send(self.kind.request(*request), *self.kind.closing)
+            self._others.append(stream)
 
     def answers(self, count: int, timeout: float = 30.0) -> list[tuple[str, bytes]]:
-        """The next ``count`` answers, in the order in which they come."""
-        found: list[tuple[str, bytes]] = []
-        while len(found) < count:
-            answer = self.kind.answer(self.stream.receive(timeout))
-            if answer is not None:
-                found.append((answer.id, answer.payload))
-        return found
+        """The next ``count`` answers, in the order in which they come on the stream; then those on others."""
+        return [self._next_answer(timeout) for _ in range(count)]
 
     def ask(self, payload: bytes, id: str = "one") -> bytes:
         """Send one request and wait for its answer."""
@@ -290,12 +300,44 @@ class Talk:
         return reply
 
     def finish(self, timeout: float = PATIENCE) -> list[tuple[str, bytes]]:
-        """Half-close, and expect the stream to end well; what was still answered."""
-        self.stream.half_close()
-        replies = [answer for reply in self.stream.rest(timeout) if (answer := self.kind.answer(reply)) is not None]
-        outcome = self.stream.status()
-        assert outcome.code == "OK", str(outcome)
-        return [(answer.id, answer.payload) for answer in replies]
+        """Half-close, and expect the streams to end well; what was still answered."""
+        found = [*self._ready]
+        self._ready.clear()
+        streams = [self.stream, *self._others]
+        for stream in streams:
+            stream.half_close()
+        for stream in streams:
+            for reply in stream.rest(timeout):
+                found += [(answer.id, answer.payload) for answer in self.kind.answers(reply)]
+            outcome = stream.status()
+            assert outcome.code == "OK", str(outcome)
+        return found
+
+    def cancel(self) -> None:
+        """End the streams from the client's side, at once."""
+        for stream in (self.stream, *self._others):
+            stream.cancel()
+
+    def statuses(self) -> list[Outcome]:
+        """How the streams ended."""
+        return [stream.status() for stream in (self.stream, *self._others)]
+
+    def _next_answer(self, timeout: float) -> tuple[str, bytes]:
+        while not self._ready:
+            on_others = self._others and self._due <= 0
+            stream = self._others.popleft() if on_others else self.stream
+            answers: list[Answer] = []
+            while not answers:
+                answers = self.kind.answers(stream.receive(timeout))
+            if not on_others:
+                self._due -= len(answers)
+            self._ready.extend((answer.id, answer.payload) for answer in answers)
+        return self._ready.popleft()
+
+    def _shake_hands(self, stream: RawStream) -> None:
+        stream.send(*self.kind.opening)
+        for _ in self.kind.opening:
+            assert self.kind.is_opening_reply(stream.receive(PATIENCE))
 
 
 def assert_serves(server: ServerProcess) -> None:

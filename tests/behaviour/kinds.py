@@ -2,12 +2,17 @@
 ``servers.py``; every test of this folder then runs for it.
 """
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, NamedTuple
 
+from numaflow_mapper import __version__ as mapper_version
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
-from numaflow_mapper._version import __version__ as mapper_version
+from numaflow_sinker import __version__ as sinker_version
+from numaflow_sinker._proto.sink_pb2 import SinkRequest, SinkResponse
+from numaflow_sourcetransformer import __version__ as transformer_version
+from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse
 
 ServerType = Literal["sync", "async", "multiproc"]
 TransportName = Literal["h2", "grpcio"]
@@ -21,7 +26,7 @@ WORKERS: Final = 2
 
 
 class Answer(NamedTuple):
-    """A reply to one request."""
+    """The reply to one request."""
 
     id: str
     payload: bytes
@@ -47,11 +52,15 @@ class KindCase:
     request: Callable[[str, bytes], bytes]
     """A request with an id and a payload that reaches the handler."""
 
-    answer: Callable[[bytes], Answer | None]
-    """A reply's id and payload; ``None`` for what belongs to no request."""
+    answers: Callable[[bytes], list[Answer]]
+    """Ids and payloads in a reply; none in what belongs to no request."""
 
     closing: tuple[bytes, ...] = ()
-    """What a client sends after requests, so that they are answered."""
+    """What a client sends after requests, so that they are answered. Where there is such a thing, a call of the handler
+    is what comes before it, and there is one at a time on a stream; elsewhere every request is a call."""
+
+    is_end: Callable[[bytes], bool] = lambda reply: False
+    """Recognises what the server says when a call has all its answers, in kinds that say so."""
 
     @property
     def rpc(self) -> str:
@@ -67,7 +76,7 @@ class Combination(NamedTuple):
 
     @property
     def id(self) -> str:
-        return f"{self.kind.name}-{self.type}-{self.transport}"
+        return f"{self.kind.name.replace(' ', '')}-{self.type}-{self.transport}"
 
     @property
     def concurrency(self) -> int:
@@ -75,31 +84,78 @@ class Combination(NamedTuple):
         return {"sync": THREADS, "async": CONCURRENCY, "multiproc": WORKERS * THREADS}[self.type]
 
     @property
+    def concurrency_of_a_stream(self) -> int:
+        """How many of them a single stream can have."""
+        if not self.kind.closing:
+            return self.concurrency
+        return WORKERS if self.type == "multiproc" else 1
+
+    @property
     def stalls(self) -> int:
         """How many handlers can be stuck in ``time.sleep`` at once: one blocks the whole loop of async ones."""
         return 1 if self.type == "async" else self.concurrency
 
 
+def _fill(body: Any, payload: bytes) -> None:
+    """What requests of all kinds have."""
+    body.value = payload
+    body.keys.append("key")
+    body.event_time.seconds = EVENT_TIME_SECONDS
+
+
+def _handshake(message: Any) -> bytes:
+    message.handshake.sot = True
+    data: bytes = message.SerializeToString()
+    return data
+
+
+def _eot(message: Any) -> bytes:
+    message.status.eot = True
+    data: bytes = message.SerializeToString()
+    return data
+
+
 def _map_request(id: str, payload: bytes) -> bytes:
     message = MapRequest(id=id)
-    message.request.value = payload
-    message.request.keys.append("key")
-    message.request.event_time.seconds = EVENT_TIME_SECONDS
+    _fill(message.request, payload)
     message.request.watermark.seconds = EVENT_TIME_SECONDS
     return message.SerializeToString()
 
 
-def _map_handshake() -> bytes:
-    message = MapRequest()
-    message.handshake.sot = True
+def _map_answers(reply: bytes) -> list[Answer]:
+    message = MapResponse.FromString(reply)
+    if message.HasField("handshake") or message.HasField("status"):
+        return []
+    return [Answer(message.id, b"".join(result.value for result in message.results))]
+
+
+def _transform_request(id: str, payload: bytes) -> bytes:
+    message = SourceTransformRequest()
+    message.request.id = id
+    _fill(message.request, payload)
     return message.SerializeToString()
 
 
-def _map_answer(reply: bytes) -> Answer | None:
-    message = MapResponse.FromString(reply)
-    if message.HasField("handshake") or message.HasField("status"):
-        return None
-    return Answer(message.id, b"".join(result.value for result in message.results))
+def _transform_answers(reply: bytes) -> list[Answer]:
+    message = SourceTransformResponse.FromString(reply)
+    if message.HasField("handshake"):
+        return []
+    assert all(result.HasField("event_time") for result in message.results), "the platform fails without one"
+    assert message.results, "the platform fails without results"
+    return [Answer(message.id, b"".join(result.value for result in message.results))]
+
+
+def _sink_request(id: str, payload: bytes) -> bytes:
+    message = SinkRequest()
+    message.request.id = id
+    _fill(message.request, payload)
+    message.request.watermark.seconds = EVENT_TIME_SECONDS
+    return message.SerializeToString()
+
+
+def _sink_answers(reply: bytes) -> list[Answer]:
+    message = SinkResponse.FromString(reply)
+    return [Answer(result.id, result.serve_response) for result in message.results]
 
 
 MAP: Final = KindCase(
@@ -108,13 +164,52 @@ MAP: Final = KindCase(
     method="MapFn",
     sdk=f"numaflow-mapper {mapper_version}",
     info_metadata={"MAP_MODE": "unary-map"},
-    opening=(_map_handshake(),),
+    opening=(_handshake(MapRequest()),),
     is_opening_reply=lambda reply: MapResponse.FromString(reply).handshake.sot,
     request=_map_request,
-    answer=_map_answer,
+    answers=_map_answers,
 )
 
-KINDS: Final = (MAP,)
+MAP_STREAM: Final = replace(
+    MAP,
+    name="map stream",
+    info_metadata={"MAP_MODE": "stream-map"},
+    is_end=lambda reply: MapResponse.FromString(reply).status.eot,
+)
+
+BATCH_MAP: Final = replace(
+    MAP_STREAM, name="batch map", info_metadata={"MAP_MODE": "batch-map"}, closing=(_eot(MapRequest()),)
+)
+
+TRANSFORM: Final = KindCase(
+    name="source transform",
+    service="sourcetransformer.v1.SourceTransform",
+    method="SourceTransformFn",
+    sdk=f"numaflow-sourcetransformer {transformer_version}",
+    opening=(_handshake(SourceTransformRequest()),),
+    is_opening_reply=lambda reply: SourceTransformResponse.FromString(reply).handshake.sot,
+    request=_transform_request,
+    answers=_transform_answers,
+)
+
+SINK: Final = KindCase(
+    name="sink",
+    service="sink.v1.Sink",
+    method="SinkFn",
+    sdk=f"numaflow-sinker {sinker_version}",
+    opening=(_handshake(SinkRequest()),),
+    is_opening_reply=lambda reply: SinkResponse.FromString(reply).handshake.sot,
+    request=_sink_request,
+    answers=_sink_answers,
+    closing=(_eot(SinkRequest()),),
+    is_end=lambda reply: SinkResponse.FromString(reply).status.eot,
+)
+
+KINDS: Final = (MAP, MAP_STREAM, BATCH_MAP, TRANSFORM, SINK)
 TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
-COMBINATIONS: Final = [Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS]
+_ALL: Final = [Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS]
+_PART, _, _OF = os.environ.get("BEHAVIOUR_PART", "0/1").partition("/")
+COMBINATIONS: Final = [each for index, each in enumerate(_ALL) if index % int(_OF) == int(_PART)]
+"""All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/3`` to ``2/3`` have every kind twice, with
+different server types and transports."""

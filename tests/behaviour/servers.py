@@ -13,6 +13,19 @@ The handler does what the payload says. A payload that begins with ``!`` is a co
 ``!nonsense``       return something that no kind understands
 ``!big N``          answer with N bytes
 ``!exit N``         end the process on the spot
+
+Of batches only:
+
+``!skip``           give no response
+``!twice``          give two responses
+``!stranger``       give a response with another id
+``!leave``          give a response, and read no more of the batch
+
+Of map streams only:
+
+``!drip N GATE``    yield N messages, then do as !block, then yield one more; never await in between
+``!endless N``      yield messages of N bytes for ever
+``!unread GATE``    yield messages for ever; write the second line to GATE.log when the generator is closed
 """
 
 import argparse
@@ -24,9 +37,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
+from contextlib import closing
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numaflow_core.constants
 
@@ -98,50 +112,227 @@ async def act_async(payload: bytes) -> bytes:
     return act(payload)
 
 
-def build_map(options: argparse.Namespace, settings: dict[str, Any]) -> Any:
-    from numaflow_mapper import (
-        Datum,
-        MapAsyncServer,
-        MapMultiProcServer,
-        Mapper,
-        MapServer,
-        Message,
-        Messages,
-    )
+class Kind(NamedTuple):
+    """The parts of a kind that the servers under test are made of."""
+
+    sync: Any
+    asynchronous: Any
+    multiproc: Any
+    handle: Callable[..., Any]
+    handle_async: Callable[..., Any]
+    base: type
+    parameters: int
+
+
+NONSENSE: Any = 42
+
+
+def ids_of(id: str, payload: bytes) -> list[str]:
+    """The ids of the responses that a batch handler is to give."""
+    return {b"!skip": [], b"!twice": [id, id], b"!stranger": ["stranger"]}.get(payload, [id])
+
+
+def plain(payload: bytes) -> bytes:
+    """What is left to do when the ids are taken care of."""
+    return b"" if payload in (b"!skip", b"!twice", b"!stranger", b"!leave") else payload
+
+
+def drip(payload: bytes) -> Generator[bytes, None, None]:
+    """The results of a map stream."""
+    name, argument = split(payload) if payload[:1] == b"!" else ("", "")
+    if name == "!drip":
+        count, gate = argument.split()
+        for number in range(int(count)):
+            yield b"%d" % number
+        yield act(f"!block {gate}".encode())
+    elif name == "!endless":
+        while True:
+            yield bytes(int(argument))
+    elif name == "!unread":
+        note(argument, "+")
+        try:
+            while True:
+                yield bytes(100_000)
+        finally:
+            note(argument, "-")
+    else:
+        yield act(payload)
+
+
+def kind_map() -> Kind:
+    from numaflow_mapper import Datum, MapAsyncServer, MapMultiProcServer, Mapper, MapServer, Message, Messages
 
     def handle(keys: list[str], datum: Datum) -> Messages:
         try:
             return Messages(Message(act(datum.value), keys=keys))
         except NonsenseWantedError:
-            return 42  # type: ignore[return-value]
+            return NONSENSE  # type: ignore[no-any-return]
 
     async def handle_async(keys: list[str], datum: Datum) -> Messages:
         try:
             return Messages(Message(await act_async(datum.value), keys=keys))
         except NonsenseWantedError:
-            return 42  # type: ignore[return-value]
+            return NONSENSE  # type: ignore[no-any-return]
 
-    class Handler(Mapper):
-        def handler(self, keys: list[str], datum: Datum, /) -> Messages:
-            return handle(keys, datum)
+    return Kind(MapServer, MapAsyncServer, MapMultiProcServer, handle, handle_async, Mapper, 2)
 
+
+def kind_map_stream() -> Kind:
+    from numaflow_mapper import (
+        Datum,
+        MapStreamAsyncServer,
+        MapStreamer,
+        MapStreamMultiProcServer,
+        MapStreamServer,
+        Message,
+    )
+
+    def handle(keys: list[str], datum: Datum) -> Iterator[Message]:
+        try:
+            for result in drip(datum.value):
+                yield Message(result, keys=keys)
+        except NonsenseWantedError:
+            yield NONSENSE
+
+    async def handle_async(keys: list[str], datum: Datum) -> AsyncIterator[Message]:
+        try:
+            if datum.value.startswith(b"!block"):
+                yield Message(await act_async(datum.value), keys=keys)
+                return
+            with closing(drip(datum.value)) as results:
+                for result in results:
+                    yield Message(result, keys=keys)
+        except NonsenseWantedError:
+            yield NONSENSE
+
+    return Kind(MapStreamServer, MapStreamAsyncServer, MapStreamMultiProcServer, handle, handle_async, MapStreamer, 2)
+
+
+def kind_batch_map() -> Kind:
+    from numaflow_mapper import (
+        BatchMapAsyncServer,
+        BatchMapMultiProcServer,
+        BatchMapper,
+        BatchMapServer,
+        BatchResponse,
+        BatchResponses,
+        Datum,
+        Message,
+    )
+
+    def handle(datums: Iterator[Datum]) -> Iterator[BatchResponse]:
+        for datum in datums:
+            try:
+                for each in ids_of(datum.id, datum.value):
+                    yield BatchResponse(each, [Message(act(plain(datum.value)), keys=datum.keys)])
+            except NonsenseWantedError:
+                yield NONSENSE
+            if datum.value == b"!leave":
+                return
+
+    async def handle_async(datums: AsyncIterator[Datum]) -> BatchResponses:
+        responses = BatchResponses()
+        async for datum in datums:
+            try:
+                for each in ids_of(datum.id, datum.value):
+                    message = Message(await act_async(plain(datum.value)), keys=datum.keys)
+                    responses.append(BatchResponse(each, [message]))
+            except NonsenseWantedError:
+                return NONSENSE  # type: ignore[no-any-return]
+            if datum.value == b"!leave":
+                break
+        return responses
+
+    return Kind(BatchMapServer, BatchMapAsyncServer, BatchMapMultiProcServer, handle, handle_async, BatchMapper, 1)
+
+
+def kind_transform() -> Kind:
+    from numaflow_sourcetransformer import (
+        Datum,
+        Message,
+        Messages,
+        SourceTransformAsyncServer,
+        SourceTransformer,
+        SourceTransformMultiProcServer,
+        SourceTransformServer,
+    )
+
+    def handle(keys: list[str], datum: Datum) -> Messages:
+        try:
+            return Messages(Message(act(datum.value), event_time=datum.event_time, keys=keys))
+        except NonsenseWantedError:
+            return NONSENSE  # type: ignore[no-any-return]
+
+    async def handle_async(keys: list[str], datum: Datum) -> Messages:
+        try:
+            return Messages(Message(await act_async(datum.value), event_time=datum.event_time, keys=keys))
+        except NonsenseWantedError:
+            return NONSENSE  # type: ignore[no-any-return]
+
+    servers = SourceTransformServer, SourceTransformAsyncServer, SourceTransformMultiProcServer
+    return Kind(*servers, handle, handle_async, SourceTransformer, 2)
+
+
+def kind_sink() -> Kind:
+    from numaflow_sinker import Datum, Response, Responses, SinkAsyncServer, Sinker, SinkMultiProcServer, SinkServer
+
+    def handle(datums: Iterator[Datum]) -> Iterator[Response]:
+        for datum in datums:
+            try:
+                for each in ids_of(datum.id, datum.value):
+                    yield Response.as_serve(each, act(plain(datum.value)))
+            except NonsenseWantedError:
+                yield NONSENSE
+            if datum.value == b"!leave":
+                return
+
+    async def handle_async(datums: AsyncIterator[Datum]) -> Responses:
+        responses = Responses()
+        async for datum in datums:
+            try:
+                for each in ids_of(datum.id, datum.value):
+                    responses.append(Response.as_serve(each, await act_async(plain(datum.value))))
+            except NonsenseWantedError:
+                return NONSENSE  # type: ignore[no-any-return]
+            if datum.value == b"!leave":
+                break
+        return responses
+
+    return Kind(SinkServer, SinkAsyncServer, SinkMultiProcServer, handle, handle_async, Sinker, 1)
+
+
+KINDS: dict[str, Callable[[], Kind]] = {
+    "map": kind_map,
+    "map stream": kind_map_stream,
+    "batch map": kind_batch_map,
+    "source transform": kind_transform,
+    "sink": kind_sink,
+}
+
+
+def build(options: argparse.Namespace, settings: dict[str, Any]) -> Any:
+    kind = KINDS[options.kind]()
+    handle = kind.handle
+    instance = type("Handler", (kind.base,), {"handler": staticmethod(handle)})()
+    one = lambda datums: handle(datums)  # noqa: E731, PLW0108
+    two = lambda keys, datum: handle(list(keys), datum)  # noqa: E731
     handlers: dict[str, Any] = {
-        "closure": handle_async if options.type == "async" else handle,
-        "async": handle_async,
-        "lambda": lambda keys, datum: handle(list(keys), datum),
-        "class": Handler(),
-        "partial": partial(lambda extra, keys, datum: handle(keys, datum), object()),
+        "closure": kind.handle_async if options.type == "async" else handle,
+        "async": kind.handle_async,
+        "lambda": one if kind.parameters == 1 else two,
+        "class": instance,
+        "partial": partial(lambda extra, *arguments: handle(*arguments), object()),
     }
     handler = handlers[options.handler]
     if options.type == "sync":
-        return MapServer(handler, max_threads=options.threads, **settings)
+        return kind.sync(handler, max_threads=options.threads, **settings)
     if options.type == "async":
         if options.shutdown_callback:
             settings["shutdown_callback"] = lambda loop: say(
                 f"shutdown_callback: {isinstance(loop, asyncio.AbstractEventLoop)}"
             )
-        return MapAsyncServer(handler, max_concurrency=options.concurrency, **settings)
-    return MapMultiProcServer(
+        return kind.asynchronous(handler, max_concurrency=options.concurrency, **settings)
+    return kind.multiproc(
         handler,
         server_count=options.workers,
         max_threads=options.threads,
@@ -150,16 +341,13 @@ def build_map(options: argparse.Namespace, settings: dict[str, Any]) -> Any:
     )
 
 
-BUILDERS: dict[str, Callable[[argparse.Namespace, dict[str, Any]], Any]] = {"map": build_map}
-
-
 def say(text: str) -> None:
     print(text, flush=True)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kind", required=True, choices=BUILDERS)
+    parser.add_argument("--kind", required=True, choices=KINDS)
     parser.add_argument("--type", required=True, choices=["sync", "async", "multiproc"])
     parser.add_argument("--transport")
     parser.add_argument("--sock", required=True)
@@ -275,7 +463,7 @@ def main() -> None:
     }
     if options.max_message_size:
         settings["max_message_size"] = options.max_message_size
-    server = BUILDERS[options.kind](options, settings)
+    server = build(options, settings)
     if options.embed:
         asyncio.run(embed(server, options))
     else:

@@ -6,6 +6,7 @@ Where it is the transport that decides, grpcio answers in its own words, and log
 
 import gzip
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 from hyperframe.frame import (
@@ -17,10 +18,8 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from numaflow_core.testing import RpcEndedError
-
 from .conftest import Launch
-from .harness import Gate, ServerProcess, Talk, assert_serves, resident, wait_steady, wait_until
+from .harness import Gate, ServerProcess, Talk, assert_serves, resident, wait_steady
 from .kinds import Combination
 from .raw import PREFACE, RawPeer, message
 
@@ -32,18 +31,7 @@ GARBAGE = b"\xff\xff\xff no protobuf at all"
 @pytest.fixture
 def target(server: ServerProcess) -> Iterator["Target"]:
     yield Target(server, len(server.stderr()))
-    if server.combination.transport == "h2":
-        assert_serves(server)
-    else:  # grpcio refuses calls while it works off a flood
-        wait_until(lambda: is_served(server), "a new client is served")
-
-
-def is_served(server: ServerProcess) -> bool:
-    try:
-        assert_serves(server)
-    except RpcEndedError:
-        return False
-    return True
+    assert_serves(server)
 
 
 class Target:
@@ -356,7 +344,7 @@ def test_window_overflow(target: Target) -> None:
 
 def test_peer_that_overruns_its_window(target: Target, gate: Gate) -> None:
     """Data beyond what the server has granted: the stream or the connection ends."""
-    concurrency = target.combination.concurrency
+    concurrency = target.combination.concurrency_of_a_stream
     with RawPeer(target.server) as peer:
         open_stream(peer)
         for number in range(concurrency):
@@ -444,9 +432,26 @@ def test_flood_of_streams(target: Target) -> None:
     with RawPeer(target.server) as peer:
         for first in range(1, 10_001, 1000):
             peer.write(*(peer.request(stream) for stream in range(first, first + 1000, 2)))
-        if target.is_h2:
-            assert_serves(target.server)
+        assert_serves(target.server)
         assert wait_steady(lambda: resident(target.server.pid)) - before < 256 << 20
+
+
+def test_flood_of_calls_is_at_the_cost_of_its_peer(target: Target) -> None:
+    """While the server works off what one connection has asked for, it takes the calls of every other one."""
+    with ExitStack() as stack:
+        clients = [stack.enter_context(target.server.client()) for _ in range(20)]
+        for client in clients:
+            client.wait_ready()
+        peer = stack.enter_context(RawPeer(target.server))
+        for first in range(1, 10_001, 1000):
+            peer.write(*(peer.request(stream, path="/no/such", end=True) for stream in range(first, first + 1000, 2)))
+        talks = [Talk(client, peer.kind, opened=False) for client in clients]
+        for talk in talks:  # all of them at once: each is answered only after the calls before it
+            talk.stream.send(*peer.kind.opening)
+            talk.send([("one", b"and I?")])
+        for talk in talks:
+            assert talk.answers(1) == [("one", b"and I?")]
+            assert talk.finish() == []
 
 
 def test_peer_that_does_not_read_what_it_asks_for(target: Target) -> None:
@@ -455,6 +460,5 @@ def test_peer_that_does_not_read_what_it_asks_for(target: Target) -> None:
     with RawPeer(target.server) as peer:
         for first in range(1, 10_001, 1000):
             peer.write(*(peer.request(stream, path="/no/such", end=True) for stream in range(first, first + 1000, 2)))
-        if target.is_h2:
-            assert_serves(target.server)
+        assert_serves(target.server)
         assert resident(target.server.pid) - before < 64 << 20

@@ -14,7 +14,7 @@ MEBIBYTE = 1 << 20
 def assert_bounded(talk: Talk, gate: Gate, bound: int) -> None:
     """Offer far more than ``bound`` messages; exactly ``bound`` handlers run at once."""
     sent = [(str(number), gate.block()) for number in range(3 * bound)]
-    talk.send(sent)
+    talk.spread(sent)
     gate.wait_entered(bound)
     assert wait_steady(gate.entered, seconds=0.3) == bound
     gate.open()
@@ -35,7 +35,7 @@ def test_the_bound_is_the_servers_not_the_streams(server: ServerProcess, combina
     with server.client() as one, server.client() as other:
         talks = [Talk(client, combination.kind) for client in (one, other, one, other)]
         for talk in talks:
-            talk.send([(str(number), gate.block()) for number in range(combination.concurrency)])
+            talk.spread([(str(number), gate.block()) for number in range(combination.concurrency)])
         gate.wait_entered(combination.concurrency)
         assert wait_steady(gate.entered, seconds=0.3) == combination.concurrency
         gate.open()
@@ -51,9 +51,10 @@ def test_one_at_a_time(launch: Launch, combination: Combination, gate: Gate) -> 
 
 
 def test_more_than_the_default(launch: Launch, combination: Combination, gate: Gate) -> None:
-    server = launch("--threads", 24, "--concurrency", 1200, "--workers", 1).wait_listening()
+    many = 60 if combination.kind.closing else 1200  # a stream for each call, where a stream has one at a time
+    server = launch("--threads", 24, "--concurrency", many, "--workers", 1).wait_listening()
     with server.client() as client:
-        assert_bounded(Talk(client, combination.kind), gate, 1200 if combination.type == "async" else 24)
+        assert_bounded(Talk(client, combination.kind), gate, many if combination.type == "async" else 24)
 
 
 def test_async_handlers_in_workers_are_bounded_too(launch: Launch, combination: Combination, gate: Gate) -> None:
@@ -71,15 +72,16 @@ def test_memory_of_messages_that_wait(launch: Launch, combination: Combination, 
         talk.send([(str(number), bytes(4096)) for number in range(500)])
         talk.answers(500)
         before = resident(server.pid)
-        talk.send([(str(number), gate.block()) for number in range(combination.concurrency)])
+        talk.spread([(str(number), gate.block()) for number in range(combination.concurrency)])
         gate.wait_entered(combination.concurrency)
+        earlier = talk.stream.taken
         talk.send((str(number), bytes(4096)) for number in range(50_000))
-        wait_until(lambda: talk.stream.taken > combination.concurrency + 200, "the flood flows")
+        wait_until(lambda: talk.stream.taken > earlier + 200, "the flood flows")
         taken = wait_steady(lambda: talk.stream.taken)
         assert taken < 50_000, "the server has let everything in"
         assert resident(server.pid) - before < 32 * MEBIBYTE
         assert client.is_ready(combination.kind.service)
-        talk.stream.cancel()
+        talk.cancel()
 
 
 def test_memory_is_bounded_for_each_stream(launch: Launch, combination: Combination, gate: Gate) -> None:
@@ -88,7 +90,7 @@ def test_memory_is_bounded_for_each_stream(launch: Launch, combination: Combinat
         blocker = Talk(client, combination.kind)
         blocker.ask(b"warm")
         before = resident(server.pid)
-        blocker.send([(str(number), gate.block()) for number in range(combination.concurrency)])
+        blocker.spread([(str(number), gate.block()) for number in range(combination.concurrency)])
         gate.wait_entered(combination.concurrency)
         flood = [combination.kind.request(str(number), bytes(16 * 1024)) for number in range(3000)]
         talks = [Talk(client, combination.kind) for _ in range(3)]
@@ -107,6 +109,8 @@ def test_memory_of_replies_that_nobody_reads(launch: Launch, combination: Combin
     """What a client sends makes large replies, and the client does not read them."""
     server = launch().wait_listening()
     count = 100_000_000 // size
+    # Where an async handler returns the results of a batch, it has all of them before the first is sent.
+    collected = count * size if combination.kind.closing and combination.type == "async" else 0
     with server.client() as client:
         talk = Talk(client, combination.kind)
         talk.send([(str(number), f"!big {size}".encode()) for number in range(8)])
@@ -117,7 +121,7 @@ def test_memory_of_replies_that_nobody_reads(launch: Launch, combination: Combin
         rise = wait_steady(lambda: resident(server.pid)) - before
         assert client.is_ready(combination.kind.service)
         # A handler's reply is there before it is known to be large: the bound counts handlers, and what is buffered.
-        assert rise < 32 * MEBIBYTE + 2 * combination.concurrency * size
+        assert rise < 32 * MEBIBYTE + 2 * combination.concurrency * size + collected
         with server.client() as other:
             neighbour = Talk(other, combination.kind)
             assert neighbour.ask(b"and I?") == b"and I?"

@@ -54,7 +54,7 @@ def test_max_threads_and_concurrency_from_the_environment(launch: Launch, combin
     bound = 7 if combination.type == "async" else 3
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        talk.send([(str(number), gate.block()) for number in range(20)])
+        talk.spread([(str(number), gate.block()) for number in range(20)])
         gate.wait_entered(bound)
         assert wait_steady(gate.entered, seconds=0.2) == bound
         gate.open()
@@ -67,7 +67,7 @@ def test_arguments_go_before_the_environment(launch: Launch, combination: Combin
     ).wait_listening()
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        talk.send([(str(number), gate.block()) for number in range(20)])
+        talk.spread([(str(number), gate.block()) for number in range(20)])
         gate.wait_entered(2)
         assert wait_steady(gate.entered, seconds=0.2) == 2
         gate.open()
@@ -145,7 +145,7 @@ def test_end_of_the_block_waits_for_the_answers(launch: Launch, combination: Com
     with server.client() as client:
         talk = Talk(client, combination.kind)
         sent = [(str(number), gate.block()) for number in range(2 * combination.concurrency)]
-        talk.send(sent)
+        talk.spread(sent)
         talk.stream.half_close()
         gate.wait_entered(combination.concurrency)
         # The gate is what both the block and the handlers wait for; the block removes it, so keep it open for them.

@@ -41,15 +41,16 @@ def test_everything_sent_before_the_signal_is_answered(
     server = launch().wait_listening()
     with server.client() as client, server.client() as other:
         talks = [Talk(client, combination.kind), Talk(other, combination.kind)]
-        sent = [(str(each), gate.block()) for each in range(4 * combination.concurrency)]
-        sent += [(f"quick-{each}", b"quick") for each in range(2000)]
+        slow = [(str(each), gate.block()) for each in range(4 * combination.concurrency)]
+        quick = [(f"quick-{each}", b"quick") for each in range(2000)]
         for talk in talks:
-            talk.send(sent)
+            talk.spread(slow)
+            talk.send(quick)
         gate.wait_entered(combination.concurrency)
         server.send_signal(number)
         gate.open()
         for talk in talks:
-            assert sorted(talk.finish()) == sorted(sent)
+            assert sorted(talk.finish()) == sorted(slow + quick)
     assert_clean_end(server)
 
 
@@ -74,7 +75,7 @@ def test_dataplane_may_drain_through_a_stopping_server(launch: Launch, combinati
     server = launch("--log").wait_listening()
     with server.client() as client, server.client() as other:
         talk = Talk(client, combination.kind)
-        talk.send([("first", gate.block())])
+        talk.spread([("first", gate.block())])
         gate.wait_entered(1)
         server.send_signal(signal.SIGTERM)
         server.wait_logged(STOPPING)
@@ -117,7 +118,7 @@ def test_second_signal_ends_at_once(
     workers = children(server.pid)
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        talk.send([(str(each), gate.stall()) for each in range(combination.stalls)])
+        talk.spread([(str(each), gate.stall()) for each in range(combination.stalls)])
         gate.wait_entered(combination.stalls)
         server.send_signal(signal.SIGTERM)
         server.wait_logged(STOPPING)
@@ -135,7 +136,7 @@ def test_signal_while_the_loop_is_blocked_is_heard(launch: Launch, combination: 
     with server.client() as client:
         talk = Talk(client, combination.kind)
         sent = [(str(each), gate.stall()) for each in range(combination.stalls)]
-        talk.send(sent)
+        talk.spread(sent)
         gate.wait_entered(combination.stalls)
         server.send_signal(signal.SIGTERM)
         server.wait_logged(STOPPING)
@@ -149,13 +150,13 @@ def test_grace_period_over(launch: Launch, combination: Combination, gate: Gate)
     workers = children(server.pid)
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        talk.send([(str(each), gate.stall()) for each in range(combination.stalls)])
+        talk.spread([(str(each), gate.stall()) for each in range(combination.stalls)])
         gate.wait_entered(combination.stalls)
         server.send_signal(signal.SIGTERM)
-        outcome = talk.stream.status()
-        assert outcome.code == "UNAVAILABLE"
-        assert "grace period" in outcome.message
-        assert f"{combination.stalls} messages unanswered" in outcome.message
+        for outcome in talk.statuses():
+            assert outcome.code == "UNAVAILABLE"
+            assert "grace period" in outcome.message
+            assert f"{combination.stalls} messages unanswered" in outcome.message
         assert server.wait(5) == 1
     assert "grace period" in server.stderr()
     assert not server.sock.exists()
@@ -175,7 +176,7 @@ def test_intake_ends_before_the_grace_period_does(launch: Launch, combination: C
             talk.send([(str(sent), b"more")])
             sent += 1
             try:
-                answered += talk.kind.answer(talk.stream.receive(5)) is not None
+                answered += len(talk.answers(1, timeout=5))
             except Exception:
                 break
         assert answered > 0
@@ -202,7 +203,7 @@ def test_signal_to_the_whole_group(launch: Launch, combination: Combination, gat
     with server.client() as client:
         talk = Talk(client, combination.kind)
         sent = [(str(each), gate.block()) for each in range(2 * combination.concurrency)]
-        talk.send(sent)
+        talk.spread(sent)
         gate.wait_entered(combination.concurrency)
         os.killpg(server.pid, signal.SIGINT)
         gate.open()
@@ -233,7 +234,7 @@ def test_as_the_first_process_of_a_container(
     with server.client() as client:
         talk = Talk(client, combination.kind)
         sent = [(str(each), gate.block()) for each in range(2 * combination.concurrency)]
-        talk.send(sent)
+        talk.spread(sent)
         gate.wait_entered(combination.concurrency)
         os.kill(inside, number)
         gate.open()

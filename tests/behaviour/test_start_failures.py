@@ -95,7 +95,7 @@ def test_busy_server_is_not_robbed_either(
     with server.client() as client:
         talk = Talk(client, combination.kind)
         sent = [(str(number), gate.stall()) for number in range(combination.stalls)]
-        talk.send(sent)
+        talk.spread(sent)
         gate.wait_entered(combination.stalls)
         thief = launch("--sock", server.sock, "--info", server.info, name="thief")
         assert_refuses(thief, server.sock, "another server is listening")

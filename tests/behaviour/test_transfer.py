@@ -141,7 +141,8 @@ def test_client_that_reads_late_gets_everything(server: ServerProcess, combinati
         talk.stream.half_close()
         wait_until(lambda: talk.stream.taken > 100, "requests flow")
         taken = wait_steady(lambda: talk.stream.taken, seconds=0.3)
-        assert taken < len(sent), "the server has buffered 40 MB of replies"
+        if not (combination.kind.closing and combination.type == "async"):  # that handler returns them all at once
+            assert taken < len(sent), "the server has buffered 40 MB of replies"
         assert sorted(talk.finish(60)) == sorted(sent)
 
 

@@ -53,7 +53,7 @@ def test_one_stream_uses_all_workers(server: ServerProcess, combination: Combina
     with server.client() as client:
         talk = Talk(client, combination.kind)
         talk.send([(str(number), gate.block()) for number in range(combination.concurrency)])
-        gate.wait_entered(combination.concurrency)
+        gate.wait_entered(combination.concurrency_of_a_stream)
         assert gate.workers() == set(children(server.pid))
         gate.open()
         assert len(talk.finish()) == combination.concurrency
@@ -63,11 +63,12 @@ def test_worker_that_is_stuck_does_not_hold_up_the_other(launch: Launch, combina
     server = launch("--threads", 1).wait_listening()
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        talk.send([("stuck", gate.stall())])
+        talk.spread([("stuck", gate.stall())])
         gate.wait_entered(1)
-        sent = [(str(number), b"quick") for number in range(500)]
+        # A batch is divided between all workers, however long it is; so there one message is all that can get past.
+        sent = [(str(number), b"quick") for number in range(1 if combination.kind.closing else 500)]
         talk.send(sent)
-        answers = talk.answers(499 if WORKERS > 1 else 0)
+        answers = talk.answers(max(1, len(sent) - 1))
         assert set(answers) <= set(sent)
         gate.open()
         assert sorted([*answers, *talk.finish()]) == sorted([*sent, ("stuck", gate.stall())])
@@ -79,7 +80,7 @@ def test_killed_worker_ends_the_server(
     server, workers = running
     with server.client() as client:
         talks = [Talk(client, combination.kind), Talk(client, combination.kind)]
-        talks[0].send([(str(number), gate.stall()) for number in range(combination.concurrency)])
+        talks[0].spread([(str(number), gate.stall()) for number in range(combination.concurrency)])
         gate.wait_entered(combination.concurrency)
         os.kill(workers[0], signal.SIGKILL)
         for talk in talks:
@@ -117,7 +118,7 @@ def test_workers_end_with_a_parent_that_is_killed(
     server, workers = running
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        talk.send([(str(number), gate.stall()) for number in range(combination.concurrency)])
+        talk.spread([(str(number), gate.stall()) for number in range(combination.concurrency)])
         gate.wait_entered(combination.concurrency)
         os.kill(server.pid, signal.SIGKILL)
         wait_until(lambda: not any(map(is_alive, workers)), "the workers are gone")
@@ -129,7 +130,7 @@ def test_workers_end_with_a_parent_that_fails(
     server, _ = running
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        talk.send([(str(number), gate.stall()) for number in range(combination.concurrency - 1)])
+        talk.spread([(str(number), gate.stall()) for number in range(combination.concurrency - 1)])
         gate.wait_entered(combination.concurrency - 1)
         talk.send([("bad", b"!raise fatal")])
         assert talk.stream.status().code == "INTERNAL"
@@ -140,7 +141,7 @@ def test_workers_leave_signals_to_their_parent(server: ServerProcess, combinatio
     with server.client() as client:
         talk = Talk(client, combination.kind)
         sent = [(str(number), gate.block()) for number in range(combination.concurrency)]
-        talk.send(sent)
+        talk.spread(sent)
         gate.wait_entered(combination.concurrency)
         for worker in children(server.pid):
             os.kill(worker, signal.SIGTERM)

@@ -1,11 +1,13 @@
 """The documents: their code runs, their links lead somewhere, and their tables say what the code says."""
 
 import asyncio
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import pytest
@@ -13,7 +15,7 @@ import yaml
 
 import numaflow_mapper
 from numaflow_core import constants
-from numaflow_mapper import MapAsyncServer, MapMultiProcServer, MapServer
+from numaflow_core.server import AsyncServer, MultiProcServer, Server, Settings, SyncServer
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCUMENTS: Final = sorted(
@@ -26,7 +28,12 @@ DOCUMENTS: Final = sorted(
         *ROOT.glob("examples/**/README.md"),
     ]
 )
-SERVERS: Final = (MapServer, MapAsyncServer, MapMultiProcServer)
+KINDS: Final = [importlib.import_module(path.parent.name) for path in sorted(ROOT.glob("packages/*/src/*/_servers.py"))]
+SERVERS: Final = sorted(
+    {value for kind in KINDS for value in vars(kind).values() if isinstance(value, type) and issubclass(value, Server)},
+    key=lambda server: server.__name__,
+)
+COLOURS: Final = {"async": AsyncServer, "multiprocess": MultiProcServer, "sync": SyncServer}
 
 _BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -166,32 +173,45 @@ def _code(cell: str) -> list[str]:
 README: Final = ROOT / "README.md"
 
 
+def _parameters(server: type) -> dict[str, object]:
+    """A constructor's parameters after the handler, and their defaults."""
+    _, *parameters = inspect.signature(server).parameters.values()
+    found = {each.name: each.default for each in parameters if each.kind is not each.VAR_KEYWORD}
+    assert len(found) < len(parameters)
+    return {**found, **dict.fromkeys(Settings.__annotations__)}
+
+
+def _arguments(server: type[Server]) -> list[tuple[str, str]]:
+    """What the README says of a server's arguments after the handler: names and defaults."""
+    told = []
+    for argument, servers, default, _ in _table(README, "argument")[1:]:
+        if servers == "all" or any(issubclass(server, COLOURS[colour]) for colour in servers.split(", ")):
+            told.append((_code(argument)[0], default))
+    return told
+
+
 @pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.__name__)
-def test_arguments_are_those_of_the_constructor(server: type) -> None:
-    told = [
-        _code(argument)[0]
-        for argument, servers, *_ in _table(README, "argument")
-        if servers == "all" or server.__name__ in _code(servers)
-    ]
-    assert sorted(told) == sorted(inspect.signature(server).parameters)
+def test_arguments_are_those_of_the_constructor_in_its_order(server: type[Server]) -> None:
+    assert [name for name, _ in _arguments(server)] == list(_parameters(server))
 
 
-def test_arguments_are_told_in_order() -> None:
-    told = [_code(argument)[0] for argument, *_ in _table(README, "argument")]
-    for server in SERVERS:
-        parameters = list(inspect.signature(server).parameters)
-        assert sorted(parameters, key=told.index) == parameters
+@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.__name__)
+def test_defaults_are_those_of_the_constructor(server: type[Server]) -> None:
+    parameters = _parameters(server)
+    for name, default in _arguments(server):
+        value = parameters[name]
+        if isinstance(value, int):
+            assert _code(default) == [str(value)]
+        elif isinstance(value, str):
+            assert default == f"the kind's, in `{constants.RUN_DIR}`"
+            assert value.startswith(f"{constants.RUN_DIR}/")
 
 
-def test_defaults_are_those_of_the_constructor() -> None:
-    for argument, servers, default, _ in _table(README, "argument"):
-        for server in SERVERS:
-            if servers == "all" or server.__name__ in _code(servers):
-                value = inspect.signature(server).parameters[_code(argument)[0]].default
-                if value is inspect.Parameter.empty:
-                    assert default == ""
-                elif value is not None:
-                    assert _code(default) == [str(value)]
+def test_every_handler_argument_and_every_server_is_told() -> None:
+    _, _, _, handlers = _table(README, "argument")[0]
+    assert set(_code(handlers)) == {next(iter(inspect.signature(server).parameters)) for server in SERVERS}
+    told = {name for row in _table(README, "kind") for name in _code(row[2])}
+    assert told == {server.__name__ for server in SERVERS}
 
 
 def test_environment_variables_are_those_that_are_read() -> None:
@@ -214,13 +234,15 @@ def test_arguments_name_variables_that_are_told() -> None:
 
 def test_attributes_of_a_datum_are_told() -> None:
     told = {name for row in _table(README, "attribute") for name in _code(row[0])}
-    public = {name for name in dir(numaflow_mapper.Datum) if not name.startswith("_")}
-    assert told == public
+    assert told == {name for kind in KINDS for name in dir(kind.Datum) if not name.startswith("_")}
 
 
-def test_public_names_are_told() -> None:
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_public_names_are_told(kind: ModuleType) -> None:
+    """All but the handler types, which are named after the same pattern, and errors."""
     words = set(re.findall(r"\w+", _text(README)))
-    assert {name for name in numaflow_mapper.__all__ if not name.startswith("__")} <= words
+    names = {name for name in kind.__all__ if not name.startswith("__")}
+    assert {name for name in names if not re.search(r"(AsyncHandler|HandlerObject)$", name)} <= words
 
 
 def test_migration_guide_names_what_stays() -> None:

@@ -47,7 +47,7 @@ def by_batch(batches: Any, view: Callable[[Any], BaseDatum]) -> Callable[[Buffer
         request = batches.read(message)
         if request is None:
             raise ProtocolError("an eot")
-        batches.take(batches.new_token(), request)
+        batches.take(batches.new_token(), [request])
         return view(request)
 
     return see
@@ -316,7 +316,7 @@ def batch(request: pytest.FixtureRequest) -> Batch:
     def encoder(*ids: str) -> Any:
         token = batches.new_token()
         for each in ids:
-            token.expect(each)
+            token.expect([each])
         return codec.encoder(token)
 
     return encoder, make, f"a {request.param} handler"

@@ -41,7 +41,7 @@ def test_results_are_what_protobuf_reads(id: str, results: list[Message]) -> Non
 @given(texts, st.lists(messages, max_size=5))
 def test_results_of_a_batch_are_what_protobuf_reads(id: str, results: list[Message]) -> None:
     token = _Batches().new_token()
-    token.expect(id)
+    token.expect([id])
     encoder = BATCH.codec.encoder(token)
     assert decoded(encoder.add(BatchResponse(id, results)), id) == results
     assert list(encoder.finish()) == []

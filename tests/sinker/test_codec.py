@@ -44,7 +44,7 @@ def encode(*responses: Response, role: Role = PRIMARY) -> list[bytes]:
     codec: Any = calls(role).codec
     token = _BATCHES.new_token()
     for response in responses:
-        token.expect(response.id)
+        token.expect([response.id])
     encoder = codec.encoder(token)
     sent = [encoder.add(response) for response in responses]
     return [bytes(each) for each in (*sent, *encoder.finish()) if each is not None]
@@ -109,7 +109,7 @@ def test_response_leaves_with_those_before_it_once_there_is_enough() -> None:
     codec: Any = calls(PRIMARY).codec
     token = _BATCHES.new_token()
     for name in "123":
-        token.expect(name)
+        token.expect([name])
     encoder = codec.encoder(token)
     assert encoder.add(Response.as_success("1")) is None
     assert [each.id for each in decode([encoder.add(Response.as_serve("2", bytes(MIB)))])] == ["1", "2"]

@@ -142,7 +142,7 @@ def encoded(*responses: Response) -> bytes:
     token = _BATCHES.new_token()
     encoder = codec.encoder(token)
     for response in responses:
-        token.expect(response.id)
+        token.expect([response.id])
         assert encoder.add(response) is None
     (wire,) = encoder.finish()
     return bytes(wire)

@@ -24,10 +24,11 @@ class ExpectedIds:
         self._taker = taker
         self._left: dict[str, int] = {}  # how many answers are still to come
 
-    def expect(self, id: str) -> None:
-        """Note a request. An id that comes twice wants two answers."""
+    def expect(self, ids: Iterable[str]) -> None:
+        """Note requests. An id that comes twice wants two answers."""
         left = self._left
-        left[id] = left.get(id, 0) + 1
+        for each in ids:
+            left[each] = left.get(each, 0) + 1
 
     def answered(self, id: str) -> None:
         """Note an answer.

@@ -1,11 +1,12 @@
 """Flows cut a stream of messages into calls. They know the order of messages on a stream and do no IO."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from .buffers import Buffer, Outgoing, count_bytes
-from .status import ProtocolError
+from .status import ProtocolError, StatusCode
 from .strategy import OpenCall
 
 _T = TypeVar("_T")
@@ -32,6 +33,9 @@ class Flow(Protocol):
             ProtocolError: the peer broke the order of messages; the stream ends with the error's status.
         """
 
+    def half_closed(self) -> list[Buffer]:
+        """The peer has sent its last message: the calls that have waited for that. Raises: ProtocolError."""
+
 
 class UnaryFlow:
     """After the handshake every message is a call of its own, in any order."""
@@ -51,6 +55,37 @@ class UnaryFlow:
         self._handshake = None
         return messages[1:], [reply]
 
+    def half_closed(self) -> list[Buffer]:
+        """Nothing waits."""
+        return []
+
+
+class SingleFlow:
+    """A unary RPC: one message, which is a call as soon as it is known to be the only one. No handshake."""
+
+    __slots__ = ("_message", "_method")
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        self._message: Buffer | None = None
+
+    def receive(self, messages: list[Buffer]) -> tuple[list[Buffer], list[bytes]]:
+        """Raises ``ProtocolError`` for a second message."""
+        if self._message is not None or len(messages) > 1:
+            raise self._violation("more than one came")
+        (self._message,) = messages
+        return [], []
+
+    def half_closed(self) -> list[Buffer]:
+        """The call. Raises ``ProtocolError`` where there was no message."""
+        if self._message is None:
+            raise self._violation("none came")
+        return [self._message]
+
+    def _violation(self, what: str) -> ProtocolError:
+        """The code is the one that gRPC prescribes (``doc/statuscodes.md`` of grpc: request cardinality)."""
+        return ProtocolError(f"{self._method}: expected one message, {what}", StatusCode.UNIMPLEMENTED)
+
 
 class PipedFlow:
     """The flow of a worker process: the handshake was answered by its parent, every message is a call."""
@@ -60,6 +95,10 @@ class PipedFlow:
     def receive(self, messages: list[Buffer]) -> tuple[list[Buffer], list[bytes]]:
         """All of them are calls."""
         return messages, []
+
+    def half_closed(self) -> list[Buffer]:
+        """Nothing waits."""
+        return []
 
 
 def shake_hands(method: str, handshake: Handshake, message: Buffer) -> bytes:
@@ -105,6 +144,53 @@ class OpenFlow(Protocol):
         """The peer has sent its last message and all calls are finished; what ends the stream."""
 
 
+class SerialFlow:
+    """After the handshake every message is a call, one at a time: what comes while one runs waits its turn."""
+
+    def __init__(self, desk: Desk, method: str, handshake: Handshake, read: Callable[[Buffer], Any]) -> None:
+        """``read`` parses a message to its call's token. Raises ``ProtocolError``; an empty message must be one that it
+        refuses: flow control does not bound how many of those wait."""
+        self._desk = desk
+        self._method = method
+        self._handshake: Handshake | None = handshake
+        self._read = read
+        self._waiting: deque[tuple[Any, int]] = deque()
+        self._running = False
+
+    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
+        """The handshake is answered at once."""
+        answers: list[Outgoing] = []
+        first = 0
+        if self._handshake is not None:
+            answers.append(shake_hands(self._method, self._handshake, messages[0]))
+            self._handshake = None
+            self._desk.consumed(len(messages[0]))
+            first = 1
+        self._waiting.extend([(self._read(message), len(message)) for message in messages[first:]])
+        self._begin_next()
+        return answers
+
+    def half_closed(self) -> None:
+        """Calls need nothing more of the peer."""
+
+    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+        """The next call."""
+        self._running = False
+        self._begin_next()
+        return ()
+
+    def closed(self) -> Sequence[Outgoing]:
+        """Nothing ends the stream."""
+        return ()
+
+    def _begin_next(self) -> None:
+        if self._waiting and not self._running:
+            self._running = True
+            token, size = self._waiting.popleft()
+            self._desk.consumed(size)
+            self._desk.complete(self._desk.begin(token))
+
+
 class Batch(Protocol[_T]):
     """What a kind has to say about batches: N messages, then an eot that asks for the answers."""
 
@@ -114,8 +200,8 @@ class Batch(Protocol[_T]):
     def new_token(self) -> Any:
         """A new batch's token."""
 
-    def take(self, token: Any, request: _T) -> None:
-        """Note a request in the batch's token."""
+    def take(self, token: Any, requests: Sequence[_T]) -> None:
+        """Note requests in the batch's token."""
 
     eot: bytes
     """What is sent after the answers."""
@@ -150,27 +236,22 @@ class BatchFlow(Generic[_T]):
         if self._ended:
             self._waiting += messages[first:]
             return answers
-        batch, read = self._batch, self._batch.read
-        inputs: list[Any] = []
-        start = first
+        read = self._batch.read
+        requests: list[_T] = []
         for position in range(first, len(messages)):
             request = read(messages[position])
             if request is not None:
-                if self._call is None:
-                    self._call = self._desk.begin(batch.new_token())
-                batch.take(self._call.token, request)
-                inputs.append(request if self._decode else messages[position])
+                requests.append(request)
                 continue
+            self._feed(requests, messages[first:position])
             self._desk.consumed(len(messages[position]))
-            if self._call is None:
-                answers.append(batch.eot)
-            else:
-                self._feed(inputs, messages[start:position])
+            if self._call is not None:
                 self._finish_input()
                 self._waiting = messages[position + 1 :]
                 return answers
-            start = position + 1
-        self._feed(inputs, messages[start:])
+            answers.append(self._batch.eot)
+            first = position + 1
+        self._feed(requests, messages[first:])
         return answers
 
     def half_closed(self) -> None:
@@ -189,10 +270,12 @@ class BatchFlow(Generic[_T]):
         """Nothing ends a stream of batches."""
         return ()
 
-    def _feed(self, inputs: list[Any], messages: list[Buffer]) -> None:
-        if inputs:
-            assert self._call is not None
-            self._desk.feed(self._call, inputs, count_bytes(messages))
+    def _feed(self, requests: list[_T], messages: list[Buffer]) -> None:
+        if requests:
+            if self._call is None:
+                self._call = self._desk.begin(self._batch.new_token())
+            self._batch.take(self._call.token, requests)
+            self._desk.feed(self._call, requests if self._decode else messages, count_bytes(messages))
 
     def _finish_input(self) -> None:
         assert self._call is not None
@@ -213,13 +296,10 @@ class PartFlow(Generic[_T]):
         """All of them are the call's."""
         if self._call is None:
             self._call = self._desk.begin(self._batch.new_token())
-        inputs = []
-        for message in messages:
-            request = self._batch.read(message)
-            assert request is not None, "the parent keeps the eot"
-            self._batch.take(self._call.token, request)
-            inputs.append(request)
-        self._desk.feed(self._call, inputs, count_bytes(messages))
+        requests = [request for request in map(self._batch.read, messages) if request is not None]
+        assert len(requests) == len(messages), "the parent keeps the eot"
+        self._batch.take(self._call.token, requests)
+        self._desk.feed(self._call, requests, count_bytes(messages))
         return ()
 
     def half_closed(self) -> None:

@@ -22,6 +22,9 @@ class Calls(NamedTuple):
     codec: Codec | StreamCodec
     """The latter where a call makes more than one reply."""
 
+    limit: int | None = None
+    """How many calls run at once; ``None`` leaves it to the server's settings."""
+
 
 class OpenCalls(NamedTuple):
     """How a kind's messages become calls that take messages while they run."""
@@ -39,6 +42,19 @@ class OpenCalls(NamedTuple):
     """Which messages of a call belong in the same worker; ``None`` where any will do."""
 
     codec: StreamCodec
+
+    limit: int | None = None
+    """As in ``Calls``."""
+
+
+class Method(NamedTuple):
+    """An RPC of a kind. Its calls run in a strategy of its own, so that none waits for another RPC's."""
+
+    name: str
+    """The RPC on the wire: ``/service/name``."""
+
+    load_calls: Callable[[], Calls | OpenCalls]
+    """As in ``Kind``."""
 
 
 class Kind(NamedTuple):
@@ -70,6 +86,18 @@ class Kind(NamedTuple):
 
     minimum_numaflow_version: str = "1.4.0-z"
 
+    others: tuple[Method, ...] = ()
+    """The RPCs beside ``method``."""
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """All RPCs but the probe."""
+        return (Method(self.method, self.load_calls), *self.others)
+
+    def path(self, method: str) -> str:
+        """An RPC's full name."""
+        return f"/{self.service}/{method}"
+
     @property
     def sock_path(self) -> str:
         """Where the dataplane connects."""
@@ -83,9 +111,9 @@ class Kind(NamedTuple):
     @property
     def rpc(self) -> str:
         """The RPC's full name."""
-        return f"/{self.service}/{self.method}"
+        return self.path(self.method)
 
     @property
     def ready_rpc(self) -> str:
         """The probe's full name."""
-        return f"/{self.service}/IsReady"
+        return self.path("IsReady")

@@ -8,11 +8,10 @@ from datetime import datetime, timedelta, timezone
 from typing import Final, Protocol
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _MIN: Final = datetime.min.replace(tzinfo=timezone.utc)
 _MAX: Final = datetime.max.replace(tzinfo=timezone.utc)
-_MIN_US: Final = (_MIN - _EPOCH) // _MICROSECOND
-_MAX_US: Final = (_MAX - _EPOCH) // _MICROSECOND
+_FIRST_SECOND: Final = (_MIN - _EPOCH) // timedelta(seconds=1)
+_LAST_SECOND: Final = (_MAX - _EPOCH) // timedelta(seconds=1)
 
 NO_TIME_NS: Final = -1_000_000
 """What a time that the dataplane left unset reads as: -1 ms, its own sentinel for "no watermark yet"."""
@@ -37,12 +36,12 @@ def timestamp_to_ns(timestamp: TimestampLike) -> int:
 
 def ns_to_datetime(ns: int) -> datetime:
     """An aware UTC datetime, rounded down to the microsecond, clamped to the years 1 to 9999."""
-    us = ns // 1000
-    if us <= _MIN_US:
+    seconds, nanos = divmod(ns, 1_000_000_000)
+    if seconds < _FIRST_SECOND:
         return _MIN
-    if us >= _MAX_US:
+    if seconds > _LAST_SECOND:
         return _MAX
-    return _EPOCH + timedelta(microseconds=us)
+    return _EPOCH + timedelta(0, seconds, nanos // 1000)
 
 
 def datetime_to_ns(value: datetime) -> int:
@@ -53,4 +52,5 @@ def datetime_to_ns(value: datetime) -> int:
             value = value.astimezone(timezone.utc)
         except (OverflowError, ValueError):
             value = value.replace(tzinfo=timezone.utc)
-    return (value - _EPOCH) // _MICROSECOND * 1000
+    since = value - _EPOCH
+    return (since.days * 86_400 + since.seconds) * 1_000_000_000 + since.microseconds * 1000

@@ -6,6 +6,7 @@ what is rarely set is still serialized by protobuf and appended: concatenated pa
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -80,19 +81,22 @@ def tag(field: int) -> bytes:
     return varint(field << 3 | 2)
 
 
-_SECONDS: Final = varint(1 << 3)
 _NANOS: Final = varint(2 << 3)
 
 
 def timestamp(ns: int) -> bytes:
     """Nanoseconds since the epoch as the content of a ``google.protobuf.Timestamp``."""
     seconds, nanos = divmod(ns, 1_000_000_000)
-    written = b""
-    if seconds:
-        written = _SECONDS + varint(seconds if seconds > 0 else seconds + (1 << 64))
-    if nanos:
-        written += _NANOS + varint(nanos)
-    return written
+    if nanos >> 28:  # three quarters of all: five bytes, written at once
+        groups = nanos & 0x7F | 0x80, nanos >> 7 & 0x7F | 0x80, nanos >> 14 & 0x7F | 0x80, nanos >> 21 & 0x7F | 0x80
+        return b"%b%b%b" % (_seconds(seconds), _NANOS, bytes((*groups, nanos >> 28)))
+    return _seconds(seconds) + _NANOS + varint(nanos) if nanos else _seconds(seconds)
+
+
+@lru_cache(maxsize=256)
+def _seconds(seconds: int) -> bytes:
+    """The field ``seconds``; messages of one batch have few different ones."""
+    return varint(1 << 3) + varint(seconds if seconds > 0 else seconds + (1 << 64)) if seconds else b""
 
 
 def string_field(field: int, text: str) -> bytes:

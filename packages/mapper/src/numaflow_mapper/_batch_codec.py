@@ -23,16 +23,17 @@ class _Batches:
 
     def read(self, message: Buffer) -> MapRequest | None:
         request = _codec.read(message)
-        if request.status.eot:
-            return None
-        check_request(request)
+        if not request.HasField("request"):
+            if request.status.eot:
+                return None
+            check_request(request)
         return request
 
     def new_token(self) -> ExpectedIds:
         return ExpectedIds(_TAKER)
 
-    def take(self, token: ExpectedIds, request: MapRequest) -> None:
-        token.expect(request.id)
+    def take(self, token: ExpectedIds, requests: Sequence[MapRequest]) -> None:
+        token.expect([request.id for request in requests])
 
 
 class _Encoder:

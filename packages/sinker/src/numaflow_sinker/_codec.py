@@ -41,17 +41,17 @@ class _Batches:
 
     def read(self, message: Buffer) -> SinkRequest.Request | None:
         request = _read(message)
+        if request.HasField("request"):
+            return request.request
         if request.status.eot:
             return None
-        if not request.HasField("request"):
-            raise ProtocolError(f"{METHOD}: expected a message with a request, or the end of a batch")
-        return request.request
+        raise ProtocolError(f"{METHOD}: expected a message with a request, or the end of a batch")
 
     def new_token(self) -> ExpectedIds:
         return ExpectedIds(_TAKER)
 
-    def take(self, token: ExpectedIds, request: SinkRequest.Request) -> None:
-        token.expect(request.id)
+    def take(self, token: ExpectedIds, requests: Sequence[SinkRequest.Request]) -> None:
+        token.expect([request.id for request in requests])
 
 
 class Encoder:
@@ -70,11 +70,11 @@ class Encoder:
         if not isinstance(result, Response):
             raise TypeError(f"{_TAKER} must return Response objects, got {type(result).__name__}: {result!r:.80}")
         self._ids.answered(result._id)
-        if result._status not in self._role.statuses:
-            raise ValueError(_refusal(self._role, result))
         data = result._id.encode()
         body = b"%b%b%b" % (_ID, SIZES[len(data)], data)
-        if result._status:  # success is the default, and has nothing more
+        if result._status:  # success is the default, may always be, and has nothing more
+            if result._status not in self._role.statuses:
+                raise ValueError(_refusal(self._role, result))
             body += _rest(result)
         self._results.append(b"%b%b%b" % (_RESULTS, SIZES[len(body)], body))
         self._size += len(body)
@@ -94,10 +94,10 @@ class Encoder:
 
 def _rest(response: Response) -> bytes:
     """A result without its id."""
-    result = _Result(status=cast("WireStatus.ValueType", int(response._status)), err_msg=response._err)
-    if response._serve_response is not None:
-        result.serve_response = response._serve_response
-    message = response._on_success_msg
+    result = _Result(status=cast("WireStatus.ValueType", int(response._status)), err_msg=response.err)
+    if response.serve_response is not None:
+        result.serve_response = response.serve_response
+    message = response.on_success_msg
     if message is not None:
         target = result.on_success_msg
         target.SetInParent()
@@ -106,8 +106,8 @@ def _rest(response: Response) -> bytes:
         if message._user_metadata is not None:
             target.metadata.SetInParent()
             write_user_metadata(message._user_metadata, target.metadata)
-    if response._nack_options is not None:
-        response._nack_options.write(result.nack_options)
+    if response.nack_options is not None:
+        response.nack_options.write(result.nack_options)
     return result.SerializeToString()
 
 

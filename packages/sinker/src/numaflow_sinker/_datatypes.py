@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from numaflow_core.datum import BaseDatum
 from numaflow_core.messages import (
@@ -110,10 +110,21 @@ class Status(IntEnum):
     """Negatively acknowledged: delivered again by the buffer or the source."""
 
 
+_MORE: Final = {
+    Status.FAILURE: "err",
+    Status.SERVE: "serve_response",
+    Status.ON_SUCCESS: "on_success_msg",
+    Status.NACK: "nack_options",
+}
+"""What a response may have beside its status."""
+
+_SUCCESS: Final = Status.SUCCESS  # looking a member up costs as much as making a response
+
+
 class Response:
     """What became of one datum; read-only. Made by the class's methods; ``id`` is ``datum.id``."""
 
-    __slots__ = ("_err", "_id", "_nack_options", "_on_success_msg", "_serve_response", "_status")
+    __slots__ = ("_id", "_more", "_status")
 
     def __init__(self, id: str, status: Status) -> None:
         """Rather use ``as_success`` and the like.
@@ -127,15 +138,12 @@ class Response:
             raise TypeError(f"Response status must be a Status, got {type(status).__name__}: {status!r:.80}")
         self._id = id
         self._status = status
-        self._err = ""
-        self._serve_response: bytes | None = None
-        self._on_success_msg: Message | None = None
-        self._nack_options: NackOptions | None = None
+        self._more: str | bytes | Message | NackOptions | None = None  # what the status needs beside it
 
     @classmethod
     def as_success(cls, id: str) -> Response:
         """The message is written."""
-        return cls(id, Status.SUCCESS)
+        return cls(id, _SUCCESS)
 
     @classmethod
     def as_failure(cls, id: str, err_msg: str = "") -> Response:
@@ -143,9 +151,7 @@ class Response:
         to the platform's log."""
         if not isinstance(err_msg, str):
             raise TypeError(f"as_failure err_msg must be a str, got {type(err_msg).__name__}: {err_msg!r:.80}")
-        response = cls(id, Status.FAILURE)
-        response._err = err_msg
-        return response
+        return cls(id, Status.FAILURE)._with(err_msg)
 
     @classmethod
     def as_fallback(cls, id: str) -> Response:
@@ -156,9 +162,7 @@ class Response:
     def as_serve(cls, id: str, payload: bytes | bytearray | memoryview | None = None) -> Response:
         """A result for the serving store of a serving pipeline: ``payload``, or ``None`` for the original value.
         Primary sinks only."""
-        response = cls(id, Status.SERVE)
-        response._serve_response = check_bytes(payload, "as_serve payload") if payload is not None else None
-        return response
+        return cls(id, Status.SERVE)._with(check_bytes(payload, "as_serve payload") if payload is not None else None)
 
     @classmethod
     def as_on_success(cls, id: str, on_success: Message | None = None) -> Response:
@@ -168,17 +172,13 @@ class Response:
             raise TypeError(
                 f"as_on_success takes a Message or None, got {type(on_success).__name__}: {on_success!r:.80}"
             )
-        response = cls(id, Status.ON_SUCCESS)
-        response._on_success_msg = on_success
-        return response
+        return cls(id, Status.ON_SUCCESS)._with(on_success)
 
     @classmethod
     def as_nack(cls, id: str, options: NackOptions | None = None) -> Response:
         """The message is negatively acknowledged: the buffer or the source is to deliver it again, as ``options``
         say."""
-        response = cls(id, Status.NACK)
-        response._nack_options = check_nack_options(options, "as_nack")
-        return response
+        return cls(id, Status.NACK)._with(check_nack_options(options, "as_nack"))
 
     @property
     def id(self) -> str:
@@ -208,42 +208,39 @@ class Response:
     @property
     def err(self) -> str:
         """Why the message was not written; empty for other statuses."""
-        return self._err
+        return self._more if isinstance(self._more, str) else ""
 
     @property
     def serve_response(self) -> bytes | None:
         """What the serving store is to get; ``None``: the original value."""
-        return self._serve_response
+        return self._more if isinstance(self._more, bytes) else None
 
     @property
     def on_success_msg(self) -> Message | None:
         """What the on-success sink is to get; ``None``: the original message."""
-        return self._on_success_msg
+        return self._more if isinstance(self._more, Message) else None
 
     @property
     def nack_options(self) -> NackOptions | None:
         """How a negative acknowledgement is to be handled."""
-        return self._nack_options
+        return None if self._more is None or self._status is not Status.NACK else cast("NackOptions", self._more)
 
-    def _parts(self) -> tuple[object, ...]:
-        return self._id, self._status, self._err, self._serve_response, self._on_success_msg, self._nack_options
+    def _with(self, more: str | bytes | Message | NackOptions | None) -> Response:
+        self._more = more
+        return self
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        return self._parts() == other._parts()
+        return (self._id, self._status, self._more) == (other._id, other._status, other._more)
 
     __hash__ = None  # type: ignore[assignment]  # equal by value, and messages are mutable
 
     def __repr__(self) -> str:
-        more = f", err={self._err!r}" if self._err else ""
-        if self._serve_response is not None:
-            more += f", serve_response={shown_bytes(self._serve_response)}"
-        if self._on_success_msg is not None:
-            more += f", on_success_msg={self._on_success_msg!r}"
-        if self._nack_options is not None:
-            more += f", nack_options={self._nack_options!r}"
-        return f"Response({self._id!r}, {self._status.name}{more})"
+        more = self._more
+        shown = shown_bytes(more) if isinstance(more, bytes) else repr(more)
+        more_shown = "" if more in (None, "") else f", {_MORE[self._status]}={shown}"
+        return f"Response({self._id!r}, {self._status.name}{more_shown})"
 
 
 class Responses(BaseMessages[Response]):

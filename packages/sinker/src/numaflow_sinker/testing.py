@@ -63,16 +63,20 @@ def _answers(reply: SinkResponse) -> Iterator[tuple[str, Response]]:
 
 
 def _response(wire: SinkResponse.Result) -> Response:
-    response = Response(wire.id, Status(wire.status))
-    response._err = wire.err_msg
-    if wire.HasField("serve_response"):
-        response._serve_response = wire.serve_response
-    if wire.HasField("on_success_msg"):
-        message = wire.on_success_msg
-        metadata = UserMetadata(groups_from_wire(message.metadata.user_metadata))
-        response._on_success_msg = Message(
-            message.value, message.keys, metadata if message.HasField("metadata") else None
-        )
-    if wire.HasField("nack_options"):
-        response._nack_options = NackOptions.read(wire.nack_options)
-    return response
+    status = Status(wire.status)
+    if status is Status.FAILURE:
+        return Response.as_failure(wire.id, wire.err_msg)
+    if status is Status.SERVE:
+        return Response.as_serve(wire.id, wire.serve_response if wire.HasField("serve_response") else None)
+    if status is Status.ON_SUCCESS:
+        return Response.as_on_success(wire.id, _message(wire) if wire.HasField("on_success_msg") else None)
+    if status is Status.NACK:
+        options = NackOptions.read(wire.nack_options) if wire.HasField("nack_options") else None
+        return Response.as_nack(wire.id, options)
+    return Response(wire.id, status)
+
+
+def _message(wire: SinkResponse.Result) -> Message:
+    message = wire.on_success_msg
+    metadata = UserMetadata(groups_from_wire(message.metadata.user_metadata))
+    return Message(message.value, message.keys, metadata if message.HasField("metadata") else None)

@@ -17,11 +17,16 @@ def check_handler(rule: HandlerRule, handler: object) -> Callable[..., Any]:
     server = rule.server
     if isinstance(handler, type):
         raise TypeError(f"{server} takes an instance, got the class {handler.__name__}: pass {handler.__name__}()")
-    method = getattr(handler, "handler", None)
-    target: Any = method if callable(method) and (isinstance(handler, rule.base) or not callable(handler)) else handler
+    method = getattr(handler, rule.attribute, None)
+    if not rule.functions:
+        target: Any = method
+    else:
+        target = method if callable(method) and (isinstance(handler, rule.base) or not callable(handler)) else handler
     if not callable(target):
+        article = "an" if rule.attribute[0] in "aeiou" else "a"
+        wanted = f"an object with {article} {rule.attribute} method"
         raise TypeError(
-            f"{server} takes a function, or an object with a handler method, "
+            f"{server} takes {'a function, or ' * rule.functions}{wanted}, "
             f"got {type(handler).__name__}: {handler!r:.80}"
         )
     name = handler_name(target)
@@ -44,9 +49,9 @@ def _check_colour(rule: HandlerRule, target: Callable[..., Any], name: str) -> N
     server, wants = rule.server, rule.wants_async
     generates = any(inspect.isasyncgenfunction(each) for each in _definitions(target))
     returns = any(inspect.iscoroutinefunction(each) for each in _definitions(target))
-    if generates and not rule.generates:
+    if generates and rule.generates is False:
         raise TypeError(f"{server} takes a handler that returns its result; {name} is an async generator")
-    if returns and rule.generates and wants is not False:
+    if returns and rule.generates is True and wants is not False:
         raise TypeError(
             f"{server} takes a handler that yields its results; {name} returns, it has no 'yield': "
             "write an async generator"

@@ -64,9 +64,6 @@ class Rpc(ABC):
         self._context = context
         self._half_closed = False
         self._refusing = False
-        self.unanswered = 0
-        """What has been accepted and is not done with."""
-
         self.gone = False
         self.ready = True
         # These are only ever appended to by handlers and cut at the front by the transport's thread, each in one step
@@ -75,6 +72,11 @@ class Rpc(ABC):
         self._finished: list[Any] = []
         self._flush_due = False
         self._awaiting_room: list[Callable[[], None]] = []
+
+    @property
+    @abstractmethod
+    def unanswered(self) -> int:
+        """How many messages have been accepted and are not done with."""
 
     # -- transport.Receiver
 
@@ -182,7 +184,6 @@ class Rpc(ABC):
         if not self.gone:
             self.gone = True
             self.ready = False
-            self.unanswered = 0
             self._forget_calls()
             self._tell_room()
             self._context.on_progress(self)
@@ -199,7 +200,7 @@ class Rpc(ABC):
 
 
 class CallsRpc(Rpc):
-    """A stream on which every message is a call. ``unanswered`` counts them."""
+    """A stream on which every message is a call."""
 
     def __init__(
         self, stream: Stream, context: RpcContext, flow: Flow, strategy: Strategy, *, reply_each: bool
@@ -209,8 +210,13 @@ class CallsRpc(Rpc):
         self._flow = flow
         self._strategy = strategy
         self._reply_each = reply_each
+        self._unanswered = 0
         self._unanswered_bytes = 0
         self._postponed: list[Buffer] = []
+
+    @property
+    def unanswered(self) -> int:
+        return self._unanswered
 
     def received(self, messages: list[Buffer]) -> None:
         if self._refusing:
@@ -220,11 +226,18 @@ class CallsRpc(Rpc):
         if answers:
             self._stream.release(count_bytes(messages) - size)
             self._stream.send(answers)
-        if calls:
-            self.unanswered += len(calls)
-            self._unanswered_bytes += size
-            self._strategy.submit(self, calls)
-            self._context.on_progress(self)
+        self._submit(calls, size)
+
+    def half_closed(self) -> None:
+        try:
+            calls = self._flow.half_closed()
+        except ProtocolError:
+            if not self._refusing:
+                raise
+            self.end(_UNFINISHED)  # what the flow misses is what was refused
+            return
+        self._submit(calls, count_bytes(calls))
+        super().half_closed()
 
     def drained(self) -> None:
         super().drained()
@@ -241,11 +254,18 @@ class CallsRpc(Rpc):
         if not self._deliver(replies, finished):
             return
         if finished:
-            size = round(self._unanswered_bytes * finished / self.unanswered)
-            self.unanswered -= finished
+            size = round(self._unanswered_bytes * finished / self._unanswered)
+            self._unanswered -= finished
             self._unanswered_bytes -= size
             self._stream.release(size)
         self._settle()
+
+    def _submit(self, calls: list[Buffer], size: int) -> None:
+        if calls:
+            self._unanswered += len(calls)
+            self._unanswered_bytes += size
+            self._strategy.submit(self, calls)
+            self._context.on_progress(self)
 
     def _deliver(self, replies: Sequence[Outgoing], finished: int) -> bool:
         """Send replies with which that many calls are over; return whether the stream is still there."""
@@ -259,7 +279,7 @@ class CallsRpc(Rpc):
             self.reply_all(replies, len(replies) if self._reply_each else len(finished))
 
     def _settle(self) -> None:
-        if self.unanswered or self.gone:
+        if self._unanswered or self.gone:
             return
         if self._half_closed:
             self._stream.finish(OK)
@@ -268,6 +288,7 @@ class CallsRpc(Rpc):
             self._context.on_progress(self)
 
     def _forget_calls(self) -> None:
+        self._unanswered = 0
         self._postponed.clear()
         self._strategy.left(self)
 
@@ -281,11 +302,7 @@ class CallsRpc(Rpc):
 
 
 class OpenRpc(Rpc):
-    """A stream of calls that take messages while they run; the ``Desk`` of its flow.
-
-    ``unanswered`` counts messages that handlers are not done with, and calls that have all their messages and are not
-    finished. A call that waits for messages which the peer has not sent is not counted: nothing can be done for it.
-    """
+    """A stream of calls that take messages while they run; the ``Desk`` of its flow."""
 
     def __init__(
         self,
@@ -297,8 +314,15 @@ class OpenRpc(Rpc):
         super().__init__(stream, context)
         self._strategy = strategy
         self._calls: set[OpenCall] = set()
+        self._held = 0  # messages that handlers are not done with
+        self._completing = 0  # calls that have all their messages and are not finished
         self._released: list[tuple[int, int]] = []  # as the lists of `Rpc`
         self._flow = new_flow(self)
+
+    @property
+    def unanswered(self) -> int:
+        """A call that waits for messages which the peer has not sent does not count: nothing can be done for it."""
+        return max(self._held, self._completing)
 
     # -- transport.Receiver
 
@@ -322,11 +346,11 @@ class OpenRpc(Rpc):
         return call
 
     def feed(self, call: OpenCall, inputs: Sequence[Any], size: int) -> None:
-        self.unanswered += len(inputs)
+        self._held += len(inputs)
         call.feed(inputs, size)
 
     def complete(self, call: OpenCall) -> None:
-        self.unanswered += 1
+        self._completing += 1
         call.end()
 
     def consumed(self, size: int) -> None:
@@ -356,20 +380,20 @@ class OpenRpc(Rpc):
         finished = _take(self._finished)  # before the replies: those of finished calls are all there
         replies = _take(self._replies)
         released = _take(self._released)
-        if not self._send(replies):
+        if not (finished or replies or released) or not self._send(replies):
             return
         if released:
             count = size = 0
             for one_count, one_size in released:
                 count += one_count
                 size += one_size
-            self.unanswered -= count
+            self._held -= count
             self._give_back(count, size)
         if finished:
             try:
                 for call in finished:
                     self._calls.discard(call)
-                    self.unanswered -= 1
+                    self._completing -= 1
                     self._send(self._flow.finished(call))
             except ProtocolError as error:
                 self._stream.fail(error)
@@ -393,6 +417,7 @@ class OpenRpc(Rpc):
             self._context.on_progress(self)
 
     def _forget_calls(self) -> None:
+        self._held = self._completing = 0
         for call in self._calls:
             call.leave()
         self._calls.clear()

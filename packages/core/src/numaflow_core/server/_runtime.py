@@ -5,8 +5,9 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from typing import Final
 
 from ..errors import GracePeriodError, HandlerError, ServerError, StartError
@@ -36,7 +37,8 @@ _FAILURE_EXIT: Final = 0.7
 
 
 class Runtime:
-    """Serves one kind on one socket until it is stopped or a handler raises.
+    """Serves one kind on one socket until it is stopped or a handler raises. Each of its RPCs, by full name, is a
+    service of its own.
 
     ``stop``, ``fail`` and ``fail_with`` may be called on any thread, everything else is private to the transport's
     thread. ``ready`` and ``finished`` tell the outside how it goes.
@@ -46,7 +48,7 @@ class Runtime:
         self,
         kind: Kind,
         options: Options,
-        new_service: Callable[["Runtime"], Service],
+        new_services: Callable[["Runtime"], Mapping[str, Service]],
         *,
         handler_name: str,
         owns_process: bool,
@@ -61,7 +63,8 @@ class Runtime:
         self._handler_name = handler_name
         self._owns_process = owns_process
         self._claims: list[Claim] = []
-        self._service = new_service(self)
+        self._at_end: list[Callable[[], None]] = []
+        self._services = new_services(self)
         self._rpc_context: RpcContext
         self._rpcs: set[Rpc] = set()
         self._end: asyncio.Future[ServerError | None]
@@ -104,6 +107,11 @@ class Runtime:
         """The owner has seen the end and goes on living."""
         if self._reaper is not None:
             self._reaper.cancel()
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Before the start: have ``callback`` called on the transport's thread when all streams have ended, to let go
+        of what outlives calls. It must neither block nor raise."""
+        self._at_end.append(callback)
 
     def remove_files(self) -> None:
         """Remove the socket and the server-info file at once: the process is about to end."""
@@ -158,9 +166,11 @@ class Runtime:
         try:
             self._claims.append(sock := claim_socket(options.sock_path))
             self._claims.append(info := claim_info(options.server_info_file))
-            await self._service.open()
+            for service in self._services.values():
+                await service.open()
+            methods = {rpc: partial(self._accept, service) for rpc, service in self._services.items()}
             try:
-                await transport.listen(sock.draft, {kind.rpc: self._accept, kind.ready_rpc: ReadyRpc})
+                await transport.listen(sock.draft, {**methods, kind.ready_rpc: ReadyRpc})
                 open_to_all(sock.draft)
                 self.is_serving = True
                 sock.publish()
@@ -175,7 +185,9 @@ class Runtime:
         finally:
             self.remove_files()
             await transport.close(self._patience())
-            await self._service.close(self._patience())
+            for callback in self._at_end:
+                callback()
+            await asyncio.gather(*(service.close(self._patience()) for service in self._services.values()))
 
     def _patience(self) -> float:
         """Seconds that peers get to read their replies, and workers to end: what is left of the grace period, or after
@@ -184,8 +196,8 @@ class Runtime:
             return _FAILURE_EXIT / 4
         return max(self._deadline - self.loop.time(), _FAILURE_EXIT / 4)
 
-    def _accept(self, stream: Stream) -> Receiver:
-        rpc = self._service.new_rpc(stream, self._rpc_context)
+    def _accept(self, service: Service, stream: Stream) -> Receiver:
+        rpc = service.new_rpc(stream, self._rpc_context)
         if self._refusing is not None:
             rpc.end(self._refusing)
         else:

@@ -15,11 +15,12 @@ from ._types import Settings
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Mapping
+    from typing import Any
 
     from typing_extensions import Unpack
 
-    from ..kind import Kind
+    from ..kind import Calls, Kind, OpenCalls
     from ..strategy._workers import Worker
     from ._options import Options
     from ._runtime import Runtime
@@ -37,6 +38,8 @@ class Server(ABC):
 
     _kind: Kind
     _rule: ClassVar[HandlerRule]
+    _other_rules: ClassVar[Mapping[str, HandlerRule]] = {}
+    """What the kind's other RPCs call, by their names, where it has others."""
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class Server(ABC):
         server_info_file: str | None,
         **settings: Unpack[Settings],
     ) -> None:
-        from ._handlers import check_handler
+        from ._handlers import check_handler, handler_name
         from ._options import make_options
 
         for name in settings:
@@ -54,6 +57,9 @@ class Server(ABC):
                 raise TypeError(f"{self._rule.server}() got an unexpected keyword argument {name!r}")
         kind = self._kind
         self._handler = check_handler(self._rule, handler)
+        self._others = {name: check_handler(rule, handler) for name, rule in self._other_rules.items()}
+        # Of an object with several handlers the traceback tells which.
+        self._handler_name = type(handler).__qualname__ if self._others else handler_name(self._handler)
         self._options = make_options(
             kind.sock_path if sock_path is None else sock_path,
             max_message_size,
@@ -113,14 +119,13 @@ class Server(ABC):
             self._runtime.stop()
 
     def _new_runtime(self, loop: asyncio.AbstractEventLoop, *, owns_process: bool) -> Runtime:
-        from ._handlers import handler_name
         from ._runtime import Runtime
 
         self._runtime = Runtime(
             self._kind,
             self._runtime_options(),
-            lambda runtime: self._new_service(runtime, loop),
-            handler_name=handler_name(self._handler),
+            lambda runtime: self._new_services(runtime, loop),
+            handler_name=self._handler_name,
             owns_process=owns_process,
         )
         return self._runtime
@@ -134,8 +139,26 @@ class Server(ABC):
     def _shutdown_callback(self) -> ShutdownCallback | None:
         return None
 
+    def _new_services(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> dict[str, Service]:
+        """By the full name of the RPC."""
+        handlers = self._bind(runtime)
+        return {
+            self._kind.path(method.name): self._new_service(runtime, loop, method.load_calls(), handlers[method.name])
+            for method in self._kind.methods
+        }
+
+    def _bind(self, runtime: Runtime) -> Mapping[str, Callable[..., Any]]:
+        """What each RPC calls in a run: the handlers themselves, unless a kind puts something in front of one."""
+        return {self._kind.method: self._handler, **self._others}
+
     @abstractmethod
-    def _new_service(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Service: ...
+    def _new_service(
+        self,
+        runtime: Runtime | WorkerRuntime,
+        loop: asyncio.AbstractEventLoop,
+        calls: Calls | OpenCalls,
+        handler: Callable[..., Any],
+    ) -> Service: ...
 
 
 class SyncServer(Server):
@@ -168,10 +191,16 @@ class SyncServer(Server):
         super().__init__(handler, sock_path, max_message_size, server_info_file, **settings)
         self.max_threads = threads_or_default(max_threads)
 
-    def _new_service(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Service:
+    def _new_service(
+        self,
+        runtime: Runtime | WorkerRuntime,
+        loop: asyncio.AbstractEventLoop,
+        calls: Calls | OpenCalls,
+        handler: Callable[..., Any],
+    ) -> Service:
         from ._services import on_threads
 
-        return on_threads(self._kind.load_calls(), self._handler, self.max_threads, runtime.fail)
+        return on_threads(calls, handler, self.max_threads, runtime.fail)
 
 
 class AsyncServer(Server):
@@ -213,10 +242,16 @@ class AsyncServer(Server):
     def _shutdown_callback(self) -> ShutdownCallback | None:
         return self.shutdown_callback
 
-    def _new_service(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Service:
+    def _new_service(
+        self,
+        runtime: Runtime | WorkerRuntime,
+        loop: asyncio.AbstractEventLoop,
+        calls: Calls | OpenCalls,
+        handler: Callable[..., Any],
+    ) -> Service:
         from ._services import on_loop
 
-        return on_loop(self._kind.load_calls(), self._handler, self.max_concurrency, runtime.fail, loop)
+        return on_loop(calls, handler, self.max_concurrency, runtime.fail, loop)
 
 
 class MultiProcServer(Server):
@@ -281,7 +316,7 @@ class MultiProcServer(Server):
         """Fork before there is any other thread or event loop of ours."""
         from ._workers import fork_workers
 
-        self._workers = fork_workers(self.server_count, self._kind, self._options, self._new_worker_service)
+        self._workers = fork_workers(self.server_count, self._kind, self._options, self._new_worker_services)
 
     def _abandon(self) -> None:
         if self._workers:  # nobody took them over
@@ -295,23 +330,40 @@ class MultiProcServer(Server):
 
         return replace(self._options, on_startup=None, on_shutdown=None)  # they run in the workers
 
-    def _new_service(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Service:
+    def _new_services(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> dict[str, Service]:
         from ._report import Report
         from ._services import in_workers
 
         workers, self._workers = self._workers, []
         concurrency = self.max_concurrency if self._is_async else self.max_threads
-        return in_workers(
-            self._kind.load_calls(),
+        paths = [self._kind.path(method.name) for method in self._kind.methods]
+        calls, *others = (method.load_calls() for method in self._kind.methods)
+        services = in_workers(
+            calls,
+            others,
             workers,
             concurrency,
             lambda summary, detail: runtime.fail_with(Report(summary, detail)),
         )
+        return dict(zip(paths, services, strict=True))
 
-    def _new_worker_service(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> Service:
+    def _new_worker_services(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> list[Service]:
+        handlers = [self._handler, *(self._others[method.name] for method in self._kind.others)]
+        return [
+            self._new_service(runtime, loop, method.load_calls(), handler)
+            for method, handler in zip(self._kind.methods, handlers, strict=True)
+        ]
+
+    def _new_service(
+        self,
+        runtime: Runtime | WorkerRuntime,
+        loop: asyncio.AbstractEventLoop,
+        calls: Calls | OpenCalls,
+        handler: Callable[..., Any],
+    ) -> Service:
+        """In a worker."""
         from ._services import on_loop, on_threads
 
-        calls = self._kind.load_calls()
         if self._is_async:
-            return on_loop(calls, self._handler, self.max_concurrency, runtime.fail, loop)
-        return on_threads(calls, self._handler, self.max_threads, runtime.fail)
+            return on_loop(calls, handler, self.max_concurrency, runtime.fail, loop)
+        return on_threads(calls, handler, self.max_threads, runtime.fail)

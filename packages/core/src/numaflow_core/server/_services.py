@@ -6,7 +6,7 @@ a server uses one of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..flow import PipedFlow
@@ -81,6 +81,7 @@ def on_threads(calls: Calls | OpenCalls, handler: Callable[..., Any], threads: i
     """Sync handlers, on that many threads."""
     from ..strategy._threads import OpenThreadStrategy, ThreadStrategy
 
+    threads = calls.limit or threads
     if isinstance(calls, Calls):
         return _MessageService(calls, ThreadStrategy(handler, calls.codec, threads, on_failure))
     strategy = OpenThreadStrategy(handler, calls.codec, threads, on_failure)
@@ -97,6 +98,7 @@ def on_loop(
     """Async handlers, on an event loop, up to ``limit`` at once."""
     from ..strategy._tasks import OpenTaskStrategy, TaskStrategy
 
+    limit = calls.limit or limit
     if isinstance(calls, Calls):
         return _MessageService(calls, TaskStrategy(handler, calls.codec, limit, on_failure, loop))
     strategy = OpenTaskStrategy(handler, calls.codec, limit, on_failure, loop)
@@ -104,16 +106,29 @@ def on_loop(
 
 
 def in_workers(
-    calls: Calls | OpenCalls, workers: list[Worker], concurrency: int, on_failure: OnWorkerFailure
-) -> Service:
-    """Handlers in worker processes, each of which runs up to ``concurrency`` of them at once."""
+    calls: Calls | OpenCalls,
+    others: Sequence[Calls | OpenCalls],
+    workers: list[Worker],
+    concurrency: int,
+    on_failure: OnWorkerFailure,
+) -> list[Service]:
+    """Handlers in worker processes, each of which runs up to ``concurrency`` of them at once. ``others`` are further
+    RPCs that the same workers serve; they must be of the same sort as ``calls``: one message, one reply."""
     if isinstance(calls, Calls):
-        from ..strategy._processes import ProcessStrategy
+        from ..strategy._processes import ProcessMethod, ProcessStrategy
 
         reply_each = isinstance(calls.codec, Codec)
-        return _MessageService(calls, ProcessStrategy(workers, concurrency, on_failure, reply_each=reply_each))
+        pool = ProcessStrategy(workers, concurrency, on_failure, reply_each=reply_each, methods=1 + len(others))
+        services: list[Service] = [_MessageService(calls, pool)]
+        for method, each in enumerate(others, start=1):
+            assert isinstance(each, Calls)
+            assert reply_each
+            assert isinstance(each.codec, Codec)
+            services.append(_MessageService(each, ProcessMethod(pool, method)))
+        return services
     from ..strategy._open_processes import OpenProcessStrategy
 
-    return _OpenService(
-        calls.new_parent_flow, calls.new_part_flow, OpenProcessStrategy(workers, calls.route, on_failure)
-    )
+    assert not others, "open calls in workers are a kind's only RPC"
+    return [
+        _OpenService(calls.new_parent_flow, calls.new_part_flow, OpenProcessStrategy(workers, calls.route, on_failure))
+    ]

@@ -54,5 +54,11 @@ class HandlerRule(NamedTuple):
     instead: str = ""
     """The class that takes the other colour."""
 
-    generates: bool = False
-    """Whether an async handler is an async generator: one that yields its results."""
+    generates: bool | None = False
+    """Whether an async handler is an async generator: one that yields its results; ``None`` where both will do."""
+
+    attribute: str = "handler"
+    """The method of an object that is called."""
+
+    functions: bool = True
+    """Whether a function will do in place of an object."""

@@ -35,16 +35,18 @@ logger = logging.getLogger(__name__)
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
 
-NewService = Callable[["WorkerRuntime", asyncio.AbstractEventLoop], Service]
+NewServices = Callable[["WorkerRuntime", asyncio.AbstractEventLoop], Sequence[Service]]
+"""A service for each RPC of the kind."""
 
 
-def fork_workers(count: int, kind: Kind, options: Options, new_service: NewService) -> list[Worker]:
+def fork_workers(count: int, kind: Kind, options: Options, new_services: NewServices) -> list[Worker]:
     """Fork the workers. Only the parent returns.
 
     A worker holds nothing but its own end of its own pipe, so that each end notices when the other process is gone,
     whatever ended it.
     """
-    kind.load_calls()  # once, and its memory is shared
+    for method in kind.methods:
+        method.load_calls()  # once, and its memory is shared
     sys.stdout.flush()
     sys.stderr.flush()
     pairs = [socket.socketpair() for _ in range(count)]
@@ -59,7 +61,7 @@ def fork_workers(count: int, kind: Kind, options: Options, new_service: NewServi
                     a.close()
                     if other != number:
                         b.close()
-                _work(number, parent, theirs, mask, kind, options, new_service)
+                _work(number, parent, theirs, mask, kind, options, new_services)
             workers.append(Worker(number, pid, ours))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -86,7 +88,7 @@ def _work(
     mask: set[signal.Signals | int],
     kind: Kind,
     options: Options,
-    new_service: NewService,
+    new_services: NewServices,
 ) -> NoReturn:
     """A worker's life. It must not return into its parent's code, whatever happens."""
     status = 1
@@ -97,7 +99,7 @@ def _work(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         keep_freed_memory()
         asyncio.set_event_loop(None)
-        status = _run(number, pipe, kind, options, new_service)
+        status = _run(number, pipe, kind, options, new_services)
     except BaseException:
         logger.exception("worker %d failed", number)
     finally:
@@ -105,10 +107,10 @@ def _work(
     raise AssertionError("a worker outlived its end")
 
 
-def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_service: NewService) -> int:
+def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_services: NewServices) -> int:
     loop = new_event_loop()
     asyncio.set_event_loop(loop)
-    runtime = WorkerRuntime(number, pipe, kind, options, lambda worker: new_service(worker, loop))
+    runtime = WorkerRuntime(number, pipe, kind, options, lambda worker: new_services(worker, loop))
     try:
         loop.run_until_complete(serve_until_end(runtime))
     except StartError as error:
@@ -147,7 +149,7 @@ class WorkerRuntime:
         pipe: socket.socket,
         kind: Kind,
         options: Options,
-        new_service: Callable[["WorkerRuntime"], Service],
+        new_services: Callable[["WorkerRuntime"], Sequence[Service]],
     ) -> None:
         self.kind = kind
         self.options = options
@@ -155,7 +157,7 @@ class WorkerRuntime:
         self.finished: Future[ServerError | None] = Future()
         self.loop: asyncio.AbstractEventLoop
         self._pipe = pipe
-        self._service = new_service(self)
+        self._services = new_services(self)
         self._failed = threading.Lock()
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="numaflow-pipe", daemon=True)
@@ -175,7 +177,7 @@ class WorkerRuntime:
     def _run(self) -> None:
         self.loop = new_event_loop()
         asyncio.set_event_loop(self.loop)
-        self._link = _ParentLink(self, self._service, self.loop)
+        self._link = _ParentLink(self, self._services, self.loop)
         self._started.set()
         try:
             self.loop.run_until_complete(self._serve())
@@ -185,20 +187,22 @@ class WorkerRuntime:
         self.finished.set_result(None)
 
     async def _serve(self) -> None:
-        await self._service.open()
+        for service in self._services:
+            await service.open()
         await self.loop.create_unix_connection(lambda: self._link, sock=self._pipe)
         self._link.send(Pipe.READY)
         self.ready.set_result(None)
         await self._link.stopped
-        await self._service.close(0)
+        for service in self._services:
+            await service.close(0)
 
 
 class _ParentLink(PipeProtocol):
     """The pipe to the parent."""
 
-    def __init__(self, runtime: WorkerRuntime, service: Service, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, runtime: WorkerRuntime, services: Sequence[Service], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__()
-        self._service = service
+        self._services = services
         self._context = RpcContext(loop, runtime.options.max_message_size, _nothing_to_watch, runtime.fail)
         self._rpcs: dict[int, Rpc] = {}
         self._paused: set[int] = set()
@@ -213,7 +217,8 @@ class _ParentLink(PipeProtocol):
         rpc = self._rpcs.get(number)
         if kind == Pipe.CALLS:
             if rpc is None:
-                rpc = self._rpcs[number] = self._service.new_piped_rpc(_PipedStream(self, number), self._context)
+                service = self._services[number % len(self._services)]  # as ProcessStrategy numbers streams
+                rpc = self._rpcs[number] = service.new_piped_rpc(_PipedStream(self, number), self._context)
                 rpc.ready = not self.holds_back(number)
             rpc.received(frame.messages)
         elif rpc is None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Any, Final
 
+from ..buffers import Outgoing
 from . import AsyncHandler, Caller, StreamCodec, SyncHandler
 
 _BURST: Final = 256 * 1024
@@ -18,22 +19,19 @@ SLICE: Final = 0.005
 class _Output:
     """Where one call's results go."""
 
-    __slots__ = ("_encoder", "_size", "call", "caller")
+    __slots__ = ("_size", "call", "caller", "encoder")
 
     def __init__(self, caller: Caller, codec: StreamCodec, token: Any, call: Any) -> None:
         self.caller = caller
         self.call = call
-        self._encoder = codec.encoder(token)
+        self.encoder = codec.encoder(token)
         self._size = 0
 
-    def add(self, result: Any) -> bool:
-        """Reply with a result; return whether the next one may follow at once. If not, ``Caller.when_ready`` tells
-        when it may."""
-        reply = self._encoder.add(result)
+    def send(self, reply: Outgoing) -> bool:
+        """Reply; return whether the next reply may follow at once. If not, ``Caller.when_ready`` tells when it may."""
         caller = self.caller
-        if reply is not None:
-            caller.reply(reply)
-            self._size += len(reply)
+        caller.reply(reply)
+        self._size += len(reply)
         if caller.ready and self._size < _BURST:
             return True
         self._size = 0
@@ -42,7 +40,7 @@ class _Output:
     def finish(self) -> None:
         """Reply with what is left; the call is over."""
         caller = self.caller
-        for reply in self._encoder.finish():
+        for reply in self.encoder.finish():
             caller.reply(reply)
         caller.finished(self.call)
 
@@ -69,8 +67,10 @@ class SyncRun:
         if output.caller.gone:
             self._close()
             return True
+        add, send = output.encoder.add, output.send
         for result in self._items:
-            if not output.add(result):
+            reply = add(result)
+            if reply is not None and not send(reply):
                 return False
         if drain is None or drain():
             output.finish()
@@ -99,11 +99,13 @@ async def run_async(
     """
     token, returned = codec.call(handler, call)
     output = _Output(caller, codec, token, call)
+    add, send = output.encoder.add, output.send
     if hasattr(returned, "__aiter__"):
         results: AsyncIterator[Any] = returned.__aiter__()
         slice_ends = monotonic() + SLICE
         async for result in results:
-            if not output.add(result):
+            reply = add(result)
+            if reply is not None and not send(reply):
                 await wait(_room(caller))
                 if caller.gone:
                     await _close_async(results)
@@ -113,7 +115,8 @@ async def run_async(
                 slice_ends = monotonic() + SLICE
     else:
         for result in codec.items(await returned):
-            if not output.add(result):
+            reply = add(result)
+            if reply is not None and not send(reply):
                 await wait(_room(caller))
                 if caller.gone:
                     return

@@ -114,10 +114,23 @@ class ProcessStrategy(WorkerPool[_Link]):
     """Implements ``Strategy`` with forked workers."""
 
     def __init__(
-        self, workers: list[Worker], concurrency: int, on_failure: OnWorkerFailure, *, reply_each: bool
+        self,
+        workers: list[Worker],
+        concurrency: int,
+        on_failure: OnWorkerFailure,
+        *,
+        reply_each: bool,
+        methods: int = 1,
     ) -> None:
-        """``reply_each``: whether each reply ends a call; otherwise a call's replies may go on for ever."""
+        """
+        Args:
+            workers, concurrency, on_failure: as everywhere.
+            reply_each: whether each reply ends a call; otherwise a call's replies may go on for ever.
+            methods: how many RPCs the workers serve. This is the strategy of the first, number 0; ``ProcessMethod`` is
+                that of the others. A stream's number divided by ``methods`` leaves its RPC's.
+        """
         super().__init__(workers, on_failure)
+        self._methods = methods
         self._concurrency = concurrency
         self._reply_each = reply_each
         self._queue: deque[tuple[MessageCaller, Buffer]] = deque()
@@ -125,12 +138,12 @@ class ProcessStrategy(WorkerPool[_Link]):
         self._callers: dict[int, MessageCaller] = {}
         self._next_id = 0
 
-    def submit(self, caller: MessageCaller, calls: list[Buffer]) -> None:
+    def submit(self, caller: MessageCaller, calls: list[Buffer], method: int = 0) -> None:
         """Queue calls, and give out what workers have room for."""
         if caller not in self._ids:
-            self._next_id += 1
-            self._ids[caller] = self._next_id
-            self._callers[self._next_id] = caller
+            self._next_id += self._methods
+            self._ids[caller] = self._next_id + method
+            self._callers[self._next_id + method] = caller
         self._queue.extend([(caller, call) for call in calls])
         self._dispatch()
 
@@ -200,3 +213,25 @@ class ProcessStrategy(WorkerPool[_Link]):
         if owner is not None and run:
             link.give(self._ids[owner], run)
         return given
+
+
+class ProcessMethod:
+    """Implements ``Strategy`` for one more RPC of the workers that a ``ProcessStrategy`` owns."""
+
+    def __init__(self, pool: ProcessStrategy, method: int) -> None:
+        self._pool = pool
+        self._method = method
+
+    async def open(self) -> None:
+        """The workers are the pool's."""
+
+    def submit(self, caller: MessageCaller, calls: list[Buffer]) -> None:
+        """As the pool does."""
+        self._pool.submit(caller, calls, self._method)
+
+    def left(self, caller: MessageCaller) -> None:
+        """As the pool does."""
+        self._pool.left(caller)
+
+    async def close(self, patience: float) -> None:
+        """The workers are the pool's."""

@@ -152,6 +152,8 @@ class AsyncInbox(OpenCall):
     async def inputs(self, view: Callable[[Any], Any]) -> AsyncIterator[Any]:
         while (batch := await self._next()) is not None:
             for each in batch:
+                if self.left:
+                    return
                 yield view(each)
 
     async def drain(self) -> bool:
@@ -260,7 +262,5 @@ class OpenTaskStrategy:
     async def _hold_back(self, room: Awaitable[None]) -> None:
         """Wait for the peer of a call to read; other streams' calls need not wait for that."""
         self._slots.release()
-        try:
-            await room
-        finally:
-            await self._slots.acquire()
+        await room  # where this is cancelled, the server ends, and one slot too many does not matter
+        await self._slots.acquire()

@@ -130,7 +130,10 @@ class SyncInbox(OpenCall):
 
     def inputs(self, view: Callable[[Any], Any]) -> Iterator[Any]:
         while (batch := self._next()) is not None:
-            yield from map(view, batch)
+            for each in batch:
+                if self.left:
+                    return
+                yield view(each)
 
     def drain(self) -> bool:
         """Pass over what the handler has not read, to the end of the call; return whether its stream is still there."""

@@ -29,6 +29,13 @@ _GRPC_LOGGER: Final = logging.getLogger("grpc._cython.cygrpc")
 _WINDOW: Final = STREAM_WINDOW // 4
 """Bytes of unanswered messages of a stream; grpc holds several times as much before we see it."""
 
+_MAX_STREAMS: Final = 2000
+"""Streams of a connection, which grpc does not limit by itself. It refuses those beyond on that connection alone."""
+
+_MAX_WAITING: Final = 4 * _MAX_STREAMS
+"""RPCs that grpc holds until we take them. It ends those beyond as CANCELLED, whoever makes them, and by itself begins
+with that at 1000, at random: a flood of one peer would end the RPCs of others. It takes several peers now."""
+
 _READING: Final = 0.1
 """Seconds between the last status and the end of its connection. grpc closes the socket at once, and a client whose
 next write then fails may not read what it has been sent; nothing tells when it has."""
@@ -209,6 +216,9 @@ class GrpcioTransport:
             ("grpc.max_send_message_length", max_message_size),
             ("grpc.max_receive_message_length", max_message_size),
             ("grpc.so_reuseport", 0),
+            ("grpc.max_concurrent_streams", _MAX_STREAMS),
+            ("grpc.server.max_pending_requests", _MAX_WAITING),
+            ("grpc.server.max_pending_requests_hard_limit", _MAX_WAITING),
         )
         self._methods: Mapping[str, Accept] = {}
         self._streams: set[GrpcioStream] = set()
