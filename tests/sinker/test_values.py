@@ -86,7 +86,8 @@ def test_what_may_be_left_out() -> None:
     assert Response.as_serve("1").serve_response is None
     assert Response.as_on_success("1").on_success_msg is None
     assert Response.as_nack("1").nack_options is None
-    assert Response("1", Status.FALLBACK) == Response.as_fallback("1")
+    for status in Status:
+        assert Response("1", status) == getattr(Response, f"as_{status.name.lower()}")("1")
 
 
 def test_nothing_to_serve_is_not_an_empty_payload() -> None:

@@ -151,7 +151,7 @@ class Response:
         to the platform's log."""
         if not isinstance(err_msg, str):
             raise TypeError(f"as_failure err_msg must be a str, got {type(err_msg).__name__}: {err_msg!r:.80}")
-        return cls(id, Status.FAILURE)._with(err_msg)
+        return cls(id, Status.FAILURE)._with(err_msg or None)
 
     @classmethod
     def as_fallback(cls, id: str) -> Response:
@@ -239,7 +239,7 @@ class Response:
     def __repr__(self) -> str:
         more = self._more
         shown = shown_bytes(more) if isinstance(more, bytes) else repr(more)
-        more_shown = "" if more in (None, "") else f", {_MORE[self._status]}={shown}"
+        more_shown = "" if more is None else f", {_MORE[self._status]}={shown}"
         return f"Response({self._id!r}, {self._status.name}{more_shown})"
 
 
