@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from numaflow_core.server import Settings
 from numaflow_mapper import (
     BatchMapAsyncServer,
     BatchMapMultiProcServer,
@@ -227,33 +228,49 @@ def test_base_class_wants_its_handler(base: type[ABC]) -> None:
         type("Empty", (base,), {})()
 
 
-@every_server
+WRONG: Final[list[tuple[str, Any, type[Exception], str]]] = [
+    ("max_threads", 0, ValueError, "max_threads must be at least 1, got 0"),
+    ("max_threads", 2.0, TypeError, "max_threads must be an int, got float"),
+    ("max_message_size", -1, ValueError, "max_message_size must be at least 1"),
+    ("max_message_size", "64MB", TypeError, "max_message_size must be an int, got str"),
+    ("sock_path", 7, TypeError, "sock_path must be a path, got int"),
+    ("server_info_file", b"x", TypeError, "server_info_file must be a path, got bytes"),
+    ("transport", "tcp", ValueError, "transport must be one of h2, grpcio, got 'tcp'"),
+    ("grace_period", 0, ValueError, "grace_period must be more than 0"),
+    ("grace_period", -1.5, ValueError, "grace_period must be more than 0"),
+    ("max_concurrency", 0, ValueError, "max_concurrency must be at least 1"),
+    ("server_count", 0, ValueError, "server_count must be at least 1"),
+    ("server_count", "2", TypeError, "server_count must be an int"),
+]
+
+
+def heeds(taker: Taker, argument: str) -> bool:
+    """Whether a server has the argument, and does something with it."""
+    if argument == "max_threads":
+        return taker.name not in ASYNC  # accepted for pynumaflow's sake
+    return argument in inspect.signature(taker.server).parameters or argument in Settings.__annotations__
+
+
 @pytest.mark.parametrize(
-    ("arguments", "error", "message"),
+    ("taker", "argument", "value", "error", "message"),
     [
-        ({"max_threads": 0}, ValueError, "max_threads must be at least 1, got 0"),
-        ({"max_threads": 2.0}, TypeError, "max_threads must be an int, got float"),
-        ({"max_message_size": -1}, ValueError, "max_message_size must be at least 1"),
-        ({"max_message_size": "64MB"}, TypeError, "max_message_size must be an int, got str"),
-        ({"sock_path": 7}, TypeError, "sock_path must be a path, got int"),
-        ({"server_info_file": b"x"}, TypeError, "server_info_file must be a path, got bytes"),
-        ({"transport": "tcp"}, ValueError, "transport must be one of h2, grpcio, got 'tcp'"),
-        ({"grace_period": 0}, ValueError, "grace_period must be more than 0"),
-        ({"grace_period": -1.5}, ValueError, "grace_period must be more than 0"),
-        ({"max_concurrency": 0}, ValueError, "max_concurrency must be at least 1"),
-        ({"server_count": 0}, ValueError, "server_count must be at least 1"),
-        ({"server_count": "2"}, TypeError, "server_count must be an int"),
+        pytest.param(taker, argument, *rest, id=f"{taker.name}-{argument}-{rest[0]}")
+        for taker in TAKERS
+        for argument, *rest in WRONG
+        if heeds(taker, argument)
     ],
 )
 def test_other_arguments_are_checked(
-    taker: Taker, arguments: dict[str, object], error: type[Exception], message: str
+    taker: Taker, argument: str, value: object, error: type[Exception], message: str
 ) -> None:
-    if not arguments.keys() <= inspect.signature(taker.server).parameters.keys() | {"transport", "grace_period"}:
-        pytest.skip("not an argument of this server")
-    if taker.name in ASYNC and "max_threads" in arguments:
-        pytest.skip("accepted for pynumaflow's sake")
     with pytest.raises(error, match=message):
-        taker.server(taker.body, **arguments)
+        taker.server(taker.body, **{argument: value})
+
+
+@every_server
+def test_misspelt_argument(taker: Taker) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'max_thread'"):
+        taker.server(taker.body, max_thread=2)
 
 
 @every_server

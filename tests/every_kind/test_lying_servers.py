@@ -18,12 +18,13 @@ from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransfor
 
 
 class Liar(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
-    """Answers any RPC with what it was given, and ends it when the client has said everything or, if it is to hang,
-    when the client gives up."""
+    """Answers any RPC with what it was given, and ends it when the client has said everything: well, or with an error
+    or, if it is to hang, when the client gives up."""
 
-    def __init__(self, replies: list[bytes], hang: bool) -> None:
+    def __init__(self, replies: list[bytes], *, hang: bool, error: str) -> None:
         self._replies = replies
         self._hang = hang
+        self._error = error
 
     def service(self, details: Any) -> Any:
         return grpc.stream_stream_rpc_method_handler(self._answer)
@@ -36,13 +37,17 @@ class Liar(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
             pass
         if self._hang:
             over.wait()
+        if self._error:
+            context.abort(grpc.StatusCode.INTERNAL, self._error)
 
 
 @contextmanager
-def lying(folder: Path, *replies: Any, hang: bool = False) -> Iterator[str]:
+def lying(folder: Path, *replies: Any, hang: bool = False, error: str = "") -> Iterator[str]:
     with ThreadPoolExecutor(2) as threads:
         server = grpc.server(threads)
-        server.add_generic_rpc_handlers((Liar([reply.SerializeToString() for reply in replies], hang),))
+        server.add_generic_rpc_handlers(
+            (Liar([reply.SerializeToString() for reply in replies], hang=hang, error=error),)
+        )
         path = str(folder / "liar.sock")
         server.add_insecure_port(f"unix:{path}")
         server.start()
@@ -179,3 +184,32 @@ def test_end_without_answers(tmp_path: Path) -> None:
             pytest.raises(RpcEndedError, match=r"^OK$"),
         ):
             case.ask(client, [b"a"])
+
+
+def test_error_after_all_answers(tmp_path: Path) -> None:
+    handshake = map_reply()
+    handshake.handshake.sot = True
+    answers = {
+        "map": [map_reply("request-0")],
+        "map stream": [map_reply("request-0", eot=True)],
+        "batch map": [map_reply("request-0"), map_reply(eot=True)],
+    }
+    for name, replies in answers.items():
+        case = CASES[name]
+        with (
+            lying(tmp_path, handshake, *replies, error="too late") as path,
+            case.client(path) as client,
+            pytest.raises(RpcEndedError, match="INTERNAL: too late"),
+        ):
+            case.ask(client, [b"a"])
+
+
+def test_answers_in_another_order(tmp_path: Path) -> None:
+    """Which a server may give; the client puts them right."""
+    handshake = map_reply()
+    handshake.handshake.sot = True
+    replies = [map_reply("request-1", 1), map_reply("request-0", 2)]
+    for name, end in (("map", []), ("batch map", [map_reply(eot=True)])):
+        case = CASES[name]
+        with lying(tmp_path, handshake, *replies, *end) as path, case.client(path) as client:
+            assert [len(messages) for messages in case.ask(client, [b"a", b"b"])] == [2, 1]

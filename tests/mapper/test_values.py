@@ -32,6 +32,9 @@ def test_batch_response_does_not_keep_the_list_it_was_given() -> None:
     given.clear()
     response.items().clear()
     assert len(response.messages) == 1
+    copy = BatchResponse("8", response.messages)
+    response.append(Message(b"2"))
+    assert len(copy.messages) == 1
 
 
 def test_batch_response_equality_and_repr() -> None:
