@@ -1,16 +1,25 @@
-"""The files beside each example's code: pipelines that hold together, images that can be built."""
+"""The files beside each example's code: pipelines that hold together, images that can be built, READMEs that tell what
+happens."""
 
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-FOLDERS = sorted(path.parent for path in EXAMPLES.glob("*/*/udf.py"))
+from .running import EXAMPLES, FOLDERS, ROOT, start
+
+PLACES = {"map": "udf", "batchmap": "udf", "mapstream": "udf", "sourcetransform": "transformer", "sink": "udsink"}
+"""Where in a pipeline the containers of each kind are."""
 
 
-@pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
+@pytest.fixture(params=FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
 def folder(request: pytest.FixtureRequest) -> Path:
     path: Path = request.param
     return path
@@ -26,6 +35,26 @@ def spec(folder: Path) -> dict[str, Any]:
     assert set(pipeline) == {"apiVersion", "kind", "metadata", "spec"}
     result: dict[str, Any] = pipeline["spec"]
     return result
+
+
+def imported(folder: Path) -> str:
+    """The package that an example imports."""
+    (name,) = re.findall(r"^from (numaflow_\w+) import", (folder / "udf.py").read_text(encoding="utf-8"), re.MULTILINE)
+    assert isinstance(name, str)
+    return name
+
+
+def containers(part: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """The containers in a pipeline, each with the name of what it is in."""
+    if isinstance(part, list):
+        for each in part:
+            yield from containers(each)
+    elif isinstance(part, dict):
+        for name, value in part.items():
+            if name == "container":
+                yield place, value
+            else:
+                yield from containers(value, name)
 
 
 def test_every_example_has_its_files(folder: Path) -> None:
@@ -44,17 +73,28 @@ def test_edges_connect_all_vertices(spec: dict[str, Any]) -> None:
         assert set(edge) <= {"from", "to", "conditions"}
     starts, ends = ([edge[side] for edge in spec["edges"]] for side in ("from", "to"))
     for name, vertex in vertices.items():
-        assert set(vertex) - {"name"} in ({"source"}, {"udf"}, {"sink"})
+        assert set(vertex) - {"name", "limits", "scale", "securityContext", "volumes"} in (
+            {"source"},
+            {"udf"},
+            {"sink"},
+        )
         assert (name in starts) == ("sink" not in vertex)
         assert (name in ends) == ("source" not in vertex)
     assert set(starts) | set(ends) == set(vertices)
 
 
-def test_image_has_the_name_of_the_example(spec: dict[str, Any], folder: Path) -> None:
-    containers = [vertex["udf"]["container"] for vertex in spec["vertices"] if "udf" in vertex]
-    assert [container["image"] for container in containers] == [
-        f"example.org/numaflow-python/{folder.name.replace('_', '-')}:stable"
-    ]
+def test_image_has_the_name_of_the_example_and_is_where_its_kind_belongs(spec: dict[str, Any], folder: Path) -> None:
+    found = list(containers(spec))
+    assert found
+    for place, container in found:
+        assert place == PLACES[folder.parent.name]
+        assert container["image"] == f"example.org/numaflow-python/{folder.name.replace('_', '-')}:stable"
+
+
+def test_volumes_are_there(spec: dict[str, Any]) -> None:
+    for vertex in spec["vertices"]:
+        mounted = {mount["name"] for _, each in containers(vertex) for mount in each.get("volumeMounts", ())}
+        assert mounted == {volume["name"] for volume in vertex.get("volumes", ())}
 
 
 def test_conditions_ask_for_tags_that_the_udf_sets(spec: dict[str, Any], folder: Path) -> None:
@@ -66,9 +106,11 @@ def test_conditions_ask_for_tags_that_the_udf_sets(spec: dict[str, Any], folder:
             assert f'"{tag}"' in source
 
 
-def test_dockerfile_copies_what_there_is_and_runs_it_as_nobody_special(folder: Path) -> None:
+def test_dockerfile_installs_and_copies_what_there_is_and_runs_it_as_nobody_special(folder: Path) -> None:
     lines = (folder / "Dockerfile").read_text(encoding="utf-8").splitlines()
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
+    installed = [rest.split()[-1] for word, rest in steps if word == "RUN"]
+    assert installed == [f'"{imported(folder).replace("_", "-")}[uvloop]"']
     copied = [source for word, rest in steps if word == "COPY" for source in rest.split()[:-1]]
     assert copied == ["udf.py"]
     assert all((folder / source).is_file() for source in copied)
@@ -78,5 +120,43 @@ def test_dockerfile_copies_what_there_is_and_runs_it_as_nobody_special(folder: P
 
 def test_readme_names_the_example(folder: Path) -> None:
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert f"examples/map/{folder.name}/udf.py" in text
-    assert f"examples/map/{folder.name}/pipeline.yaml" in text
+    for name in ("udf.py", "pipeline.yaml"):
+        assert str((folder / name).relative_to(ROOT)) in text
+    image = f"example.org/numaflow-python/{folder.name.replace('_', '-')}:stable"
+    assert f"docker build -t {image} {folder.relative_to(ROOT)}\n" in text
+
+
+def test_examples_are_told_of() -> None:
+    text = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for folder in FOLDERS:
+        name = folder.relative_to(EXAMPLES)
+        assert f"[{name}]({name})" in text
+
+
+def test_what_the_readme_says_to_run_does_what_it_says(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    (_, serve), (_, ask), (_, answer) = blocks[:3]
+    *environ, python, runner, udf, _, sock, _, info = shlex.split(serve)
+    assert (python, runner) == (".venv/bin/python", "examples/run.py")
+    assert udf == str((folder / "udf.py").relative_to(ROOT))
+    assert (sock, info) == (f"/tmp/{folder.name}.sock", f"/tmp/{folder.name}.info")
+    here = f"{tmp_path}/"
+    variables = dict(each.replace("/tmp/", here).split("=", 1) for each in environ)
+    running = start(str(folder.relative_to(EXAMPLES)), tmp_path, **variables)
+    try:
+        (python, _, code) = shlex.split(ask)
+        assert python == ".venv/bin/python"
+        code = code.replace(sock, "/tmp/sock").replace("/tmp/", here)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore::ResourceWarning", "-c", code],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=os.environ,
+        )
+        assert (done.stdout, done.returncode) == (answer, 0), done.stderr
+        running.stop()
+    finally:
+        running.kill()
