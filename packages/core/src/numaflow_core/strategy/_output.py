@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Any, Final
 
-from . import AsyncHandler, Caller, StreamCodec, SyncHandler
+from . import AsyncHandler, Caller, OpenCall, StreamCodec, SyncHandler
 
 _BURST: Final = 256 * 1024
 """Bytes of replies that a call hands over before it waits for them to be on their way. The stream only then knows
@@ -15,14 +15,15 @@ SLICE: Final = 0.005
 """Seconds of calls that never suspend, after which other tasks of the loop get a turn."""
 
 
-class _Output:
+class Output:
     """Where one call's results go."""
 
-    __slots__ = ("_encoder", "_size", "call", "caller")
+    __slots__ = ("_encoder", "_size", "_target", "call", "caller")
 
     def __init__(self, caller: Caller, codec: StreamCodec, token: Any, call: Any) -> None:
         self.caller = caller
         self.call = call
+        self._target: Caller | OpenCall = call if isinstance(call, OpenCall) else caller
         self._encoder = codec.encoder(token)
         self._size = 0
 
@@ -30,21 +31,62 @@ class _Output:
         """Reply with a result; return whether the next one may follow at once. If not, ``Caller.when_ready`` tells
         when it may."""
         reply = self._encoder.add(result)
-        caller = self.caller
         if reply is not None:
-            caller.reply(reply)
+            self._target.reply(reply)
             self._size += len(reply)
-        if caller.ready and self._size < _BURST:
-            return True
+        if self._size < _BURST:
+            return self.caller.ready
         self._size = 0
+        if isinstance(self._target, OpenCall):
+            self._target.step_out()
         return False
 
     def finish(self) -> None:
         """Reply with what is left; the call is over."""
-        caller = self.caller
         for reply in self._encoder.finish():
-            caller.reply(reply)
-        caller.finished(self.call)
+            self._target.reply(reply)
+        self.caller.finished(self.call)
+
+
+class Outlet:
+    """What an async handler puts its results into, one by one."""
+
+    __slots__ = ("_output", "_slice_ends", "_wait")
+
+    def connect(self, output: Output, wait: Callable[[Awaitable[None]], Awaitable[None]]) -> None:
+        """Where results go, and what awaits room for more of them."""
+        self._output = output
+        self._wait = wait
+        self._slice_ends = monotonic() + SLICE
+
+    async def put(self, result: Any, /) -> None:
+        """Reply with a result, and wait until there is room for the next one.
+
+        Raises:
+            TypeError: no result of the kind.
+        """
+        if not self._output.add(result):
+            await self.room()
+        elif monotonic() > self._slice_ends:
+            await asyncio.sleep(0)
+            self._slice_ends = monotonic() + SLICE
+
+    async def room(self) -> None:
+        """Wait for the peer to read. Raises: CancelledError when the stream is over."""
+        await self._wait(_room(self._output.caller))
+        if self._output.caller.gone:
+            raise asyncio.CancelledError
+        self._slice_ends = monotonic() + SLICE
+
+
+class Putting:
+    """A call of a handler that was given an outlet."""
+
+    __slots__ = ("outlet", "running")
+
+    def __init__(self, outlet: Outlet, running: Awaitable[object]) -> None:
+        self.outlet = outlet
+        self.running = running
 
 
 class SyncRun:
@@ -56,7 +98,7 @@ class SyncRun:
     def __init__(self, codec: StreamCodec, handler: SyncHandler, caller: Caller, call: Any) -> None:
         """Calls the handler. Raises what it and the codec raise."""
         token, self._results = codec.call(handler, call)
-        self._output = _Output(caller, codec, token, call)
+        self._output = Output(caller, codec, token, call)
         self._items: Iterator[Any] = iter(codec.items(self._results))
 
     def go(self, drain: Callable[[], bool] | None = None) -> bool:
@@ -98,7 +140,7 @@ async def run_async(
         drain: awaited when there are no more results; whether the call's end is still of interest.
     """
     token, returned = codec.call(handler, call)
-    output = _Output(caller, codec, token, call)
+    output = Output(caller, codec, token, call)
     if hasattr(returned, "__aiter__"):
         results: AsyncIterator[Any] = returned.__aiter__()
         slice_ends = monotonic() + SLICE
@@ -111,6 +153,9 @@ async def run_async(
             if monotonic() > slice_ends:
                 await asyncio.sleep(0)
                 slice_ends = monotonic() + SLICE
+    elif type(returned) is Putting:
+        returned.outlet.connect(output, wait)
+        await returned.running
     else:
         for result in codec.items(await returned):
             if not output.add(result):

@@ -4,12 +4,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, Final, cast
 
 from ..buffers import Buffer
 from ..status import ProtocolError
 from . import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec
 from ._output import SLICE, run_async
+
+_NOTHING: Final = (0, 0)
 
 
 class TaskStrategy:
@@ -122,20 +124,24 @@ class TaskStrategy:
 class AsyncInbox(OpenCall):
     """What a handler on an event loop reads of an open call."""
 
-    __slots__ = ("_ended", "_queue", "_strategy", "_taken", "_waiter")
+    __slots__ = ("_ended", "_fed", "_next", "_strategy", "_taken", "_waiter", "task")
 
     def __init__(self, caller: OpenCaller, token: Any, strategy: "OpenTaskStrategy") -> None:
         super().__init__(caller, token)
         self._strategy = strategy
-        self._queue: deque[tuple[Sequence[Any], int]] = deque()
-        self._taken = (0, 0)  # what the handler is working on: inputs, and their bytes
+        # Lists, because there may be an inbox for each of a million keys, and an empty deque takes 760 bytes. The
+        # first is appended to by the transport's thread and cut at the front by the loop's.
+        self._fed: list[tuple[Sequence[Any], int]] = []
+        self._next: Sequence[tuple[Sequence[Any], int]] = ()  # what was cut off, the last first
+        self._taken = _NOTHING  # what the handler is working on: inputs, and their bytes
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
+        self.task: asyncio.Task[None] | None = None
 
     # -- the transport's thread
 
     def feed(self, inputs: Sequence[Any], size: int) -> None:
-        self._queue.append((inputs, size))
+        self._fed.append((inputs, size))
         self._strategy.touched(self)
 
     def end(self) -> None:
@@ -149,14 +155,14 @@ class AsyncInbox(OpenCall):
 
     # -- the event loop
 
-    async def inputs(self, view: Callable[[Any], Any]) -> AsyncIterator[Any]:
-        while (batch := await self._next()) is not None:
-            for each in batch:
-                yield view(each)
+    async def inputs(self, view: Callable[[Any], Any] | None = None) -> AsyncIterator[Any]:
+        while (batch := await self._batch()) is not None:
+            for each in batch if view is None else map(view, batch):
+                yield each
 
     async def drain(self) -> bool:
         """Pass over what the handler has not read, to the end of the call; return whether its stream is still there."""
-        while await self._next() is not None:
+        while await self._batch() is not None:
             pass
         return not self.left
 
@@ -165,31 +171,48 @@ class AsyncInbox(OpenCall):
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    async def _next(self) -> Sequence[Any] | None:
+    async def _batch(self) -> Sequence[Any] | None:
         """The next batch. Whoever asks for it is done with the one before."""
         if self._taken[0]:
             self.caller.released(*self._taken)
-            self._taken = (0, 0)
-            if self._queue:
+            self._taken = _NOTHING
+            if self._next or self._fed:
                 await asyncio.sleep(0)  # what never runs dry leaves other tasks their turn
-        while not self._queue and not self._ended and not self.left:
+        while not self._next and not self._fed and not self._ended and not self.left:
             self._waiter = asyncio.get_running_loop().create_future()
             await self._waiter
-        if self.left or not self._queue:
+            self._waiter = None
+        if not self._next and self._fed:
+            fed = self._fed[:]
+            del self._fed[: len(fed)]
+            fed.reverse()
+            self._next = fed
+        if self.left:
+            if self._strategy.keyed:
+                raise asyncio.CancelledError  # also to a handler that has caught the one of its task
             return None
-        inputs, size = self._queue.popleft()
+        if not self._next:
+            self.closing()
+            return None
+        inputs, size = cast("list[tuple[Sequence[Any], int]]", self._next).pop()
         self._taken = (len(inputs), size)
         return inputs
 
 
 class OpenTaskStrategy:
-    """Runs each open call in a task of its own, up to ``limit`` at once."""
+    """Runs each open call in a task of its own, up to ``limit`` at once.
+
+    Without a ``limit``, calls are *keyed*. There is one for each open key, and all of them have to run for any to end,
+    so their number cannot be limited. And the end of their messages means something, the close of a window: when the
+    stream is over before that, the task is cancelled, so that no handler takes the one for the other. The messages of
+    other calls just end.
+    """
 
     def __init__(
         self,
         handler: AsyncHandler,
         codec: StreamCodec,
-        limit: int,
+        limit: int | None,
         on_failure: OnFailure,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
@@ -197,7 +220,8 @@ class OpenTaskStrategy:
         self._codec = codec
         self._on_failure = on_failure
         self._loop = loop
-        self._slots = asyncio.Semaphore(limit)
+        self._slots = None if limit is None else asyncio.Semaphore(limit)
+        self.keyed = limit is None
         # Appended to by the transport's thread, cut at the front by the loop's.
         self._new: deque[AsyncInbox] = deque()
         self._touched: deque[AsyncInbox] = deque()
@@ -240,25 +264,39 @@ class OpenTaskStrategy:
             call = self._new.popleft()
             if not self._closed:
                 task = self._loop.create_task(self._run(call), name="numaflow-call")
+                call.task = task
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
         while self._touched:
-            self._touched.popleft().wake()
+            call = self._touched.popleft()
+            if call.left and self._slots is None and call.task is not None:
+                call.task.cancel()
+            else:
+                call.wake()
 
     async def _run(self, call: AsyncInbox) -> None:
         try:
-            async with self._slots:
-                if not call.left:
-                    await run_async(self._codec, self._handler, call.caller, call, self._hold_back, call.drain)
+            if self._slots is None:
+                await self._run_call(call)
+            else:
+                async with self._slots:
+                    await self._run_call(call)
         except asyncio.CancelledError as error:
-            if not self._closed:
+            if not self._closed and not call.left:
                 self._on_failure(error)
             raise
         except BaseException as error:  # the process ends
             self._on_failure(error)
 
+    async def _run_call(self, call: AsyncInbox) -> None:
+        if not call.left:
+            await run_async(self._codec, self._handler, call.caller, call, self._hold_back, call.drain)
+
     async def _hold_back(self, room: Awaitable[None]) -> None:
         """Wait for the peer of a call to read; other streams' calls need not wait for that."""
+        if self._slots is None:
+            await room
+            return
         self._slots.release()
         try:
             await room

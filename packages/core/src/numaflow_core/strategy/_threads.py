@@ -128,9 +128,9 @@ class SyncInbox(OpenCall):
         self.left = True
         self._queue.put(None)
 
-    def inputs(self, view: Callable[[Any], Any]) -> Iterator[Any]:
+    def inputs(self, view: Callable[[Any], Any] | None = None) -> Iterator[Any]:
         while (batch := self._next()) is not None:
-            yield from map(view, batch)
+            yield from batch if view is None else map(view, batch)
 
     def drain(self) -> bool:
         """Pass over what the handler has not read, to the end of the call; return whether its stream is still there."""
