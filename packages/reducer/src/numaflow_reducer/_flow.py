@@ -37,11 +37,12 @@ _view = Datum._view
 class Window:
     """One window of a stream."""
 
-    __slots__ = ("calls", "metadata", "response")
+    __slots__ = ("calls", "metadata", "operations", "response")
 
     def __init__(self, wire: WireWindow, data: bytes) -> None:
         """``data`` is the window as it came, which is how it is sent back."""
         self.calls: dict[Keys, OpenCall] = {}
+        self.operations: list[bytes] = []
         self.metadata = Metadata(IntervalWindow.from_ns(timestamp_to_ns(wire.start), timestamp_to_ns(wire.end)))
         self.response = b"%b%b%b" % (_WINDOW, SIZES[len(data)], data)
         """What responses begin with."""
@@ -63,36 +64,32 @@ class _WindowsFlow(ABC):
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._feed = Feed(desk)
-        self._windows: dict[bytes, Window] = {}  # by their bytes: exact, whatever units are in them
+        # By the bytes of an operation, OPEN or APPEND, and of the window: exact, whatever the units are, and quicker to
+        # look up than what the bytes say.
+        self._windows: dict[bytes, Window] = {}
+        self._open: dict[bytes, Window] = {}
         self._eof = b""  # no message, no window, nothing to end
 
     def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
         """Feed the calls, and end those of a window that is closed."""
+        windows, add = self._windows, self._add
         for message in messages:
             request = _read(message)
-            operation = request.operation
-            windows = operation.windows
-            if len(windows) != 1:
-                raise ProtocolError(f"{METHOD}: expected a message with one window, got {len(windows)}")
-            data = windows[0].SerializeToString()
-            event = operation.event
-            if event not in (_APPEND, _OPEN):
-                if event != _CLOSE:
-                    raise ProtocolError(f"{METHOD}: expected one of the events OPEN, APPEND and CLOSE, got {event}")
-                self._close(data, len(message))
-                continue
-            if not request.HasField("payload"):
-                raise ProtocolError(f"{METHOD}: expected a message with a payload")
-            window = self._windows.get(data) or self._open(windows[0], data)
-            self._add(window, request.payload, message)
+            operation = request.operation.SerializeToString()
+            window = windows.get(operation) or self._look_up(operation, request, len(message))
+            if window is not None:
+                payload = request.payload
+                keys = payload.keys[:]
+                if not keys and not request.HasField("payload"):
+                    raise ProtocolError(f"{METHOD}: expected a message with a payload")
+                add(window, keys, payload, message)
         self._feed.flush()
         return ()
 
     def half_closed(self) -> None:
         """All windows are closed."""
-        windows, self._windows = self._windows, {}
-        for window in windows.values():
-            self._complete(window)
+        for data in list(self._open):
+            self._close(data)
 
     def finished(self, call: OpenCall) -> Sequence[Outgoing]:
         """Its results, and those that waited for them."""
@@ -103,36 +100,52 @@ class _WindowsFlow(ABC):
         return (self._eof,) if self._eof else ()
 
     @abstractmethod
-    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
+    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
         """A message of an open window."""
 
-    def _open(self, wire: WireWindow, data: bytes) -> Window:
-        if not wire.HasField("start") or not wire.HasField("end"):
-            raise ProtocolError(f"{METHOD}: expected a window with a start and an end")
-        window = self._windows[data] = Window(wire, data)
-        self._eof = self._eof or window.response + _EOF
+    def _look_up(self, name: bytes, request: ReduceRequest, size: int) -> Window | None:
+        """The window of an operation that is not known yet; ``None`` where that closes it. Raises ``ProtocolError`` for
+        a message that makes no sense."""
+        operation = request.operation
+        count = len(operation.windows)
+        if count != 1:
+            raise ProtocolError(f"{METHOD}: expected a message with one window, got {count}")
+        wire, event = operation.windows[0], operation.event
+        data = wire.SerializeToString()
+        if event == _CLOSE:
+            self._feed.flush()
+            self._desk.consumed(size)
+            self._close(data)
+            return None
+        if event not in (_OPEN, _APPEND):
+            raise ProtocolError(f"{METHOD}: expected one of the events OPEN, APPEND and CLOSE, got {event}")
+        window = self._open.get(data)
+        if window is None:
+            if not wire.HasField("start") or not wire.HasField("end"):
+                raise ProtocolError(f"{METHOD}: expected a window with a start and an end")
+            window = self._open[data] = Window(wire, data)
+            self._eof = self._eof or window.response + _EOF
+        window.operations.append(name)
+        self._windows[name] = window
         return window
 
-    def _close(self, data: bytes, size: int) -> None:
-        self._feed.flush()
-        self._desk.consumed(size)
-        window = self._windows.pop(data, None)
+    def _close(self, data: bytes) -> None:
+        window = self._open.pop(data, None)
         if window is not None:
-            self._complete(window)
-
-    def _complete(self, window: Window) -> None:
-        close_together(self._desk, [window.calls[keys] for keys in sorted(window.calls)])
-        window.calls.clear()
+            for name in window.operations:
+                del self._windows[name]
+            close_together(self._desk, [window.calls[keys] for keys in sorted(window.calls)])
+            window.calls.clear()
 
 
 class WindowFlow(_WindowsFlow):
     """Has a call for each key of each window."""
 
-    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
-        keys = tuple(payload.keys)
-        call = window.calls.get(keys)
+    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
+        key = tuple(keys)
+        call = window.calls.get(key)
         if call is None:
-            call = window.calls[keys] = self._desk.begin(Token(window, keys))
+            call = window.calls[key] = self._desk.begin(Token(window, key))
         self._feed.add(call, _view(payload, ""), len(message))
 
 
@@ -147,8 +160,8 @@ class WindowPartFlow(WindowFlow):
 class WindowParentFlow(_WindowsFlow):
     """Has a call for each window, in front of workers: its parts have calls for the keys."""
 
-    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
+    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
         call = window.calls.get(())
         if call is None:
             call = window.calls[()] = self._desk.begin(window)
-        self._feed.add(call, (keys_number(payload.keys), message), len(message))
+        self._feed.add(call, (keys_number(keys), message), len(message))
