@@ -1,7 +1,7 @@
 """A server of ours for one kind, as ``compare.py`` starts it.
 
 usage: python benchmarks/server.py KIND MODE SOCK
-KIND   map | mapstream | batchmap | transform | sink
+KIND   map | mapstream | batchmap | transform | sink | reduce
 MODE   sync | async | multiproc
 
 BURN_US=N   every message burns N microseconds of CPU first
@@ -10,7 +10,7 @@ WORKERS=N   worker processes of multiproc (default: the CPUs available)
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from time import perf_counter
 from typing import Any
 
@@ -129,7 +129,47 @@ def sink() -> Servers:
     return SinkServer, SinkAsyncServer, SinkMultiProcServer, handle, handle_async
 
 
-KINDS = {"map": map_, "mapstream": mapstream, "batchmap": batchmap, "transform": transform, "sink": sink}
+def reduce() -> Servers:
+    from numaflow_reducer import (
+        Datum,
+        Message,
+        Messages,
+        Metadata,
+        ReduceAsyncServer,
+        ReduceMultiProcServer,
+        ReduceServer,
+        SyncReducer,
+    )
+
+    class Count(SyncReducer):
+        def __init__(self) -> None:
+            self.count = 0
+
+        def add(self, datum: Datum) -> None:
+            burn()
+            self.count += 1
+
+        def finish(self) -> Message:
+            return Message(str(self.count).encode(), keys=self.keys)
+
+    async def handle_async(keys: list[str], datums: AsyncIterable[Datum], md: Metadata) -> Messages:
+        count = 0
+        async for _ in datums:
+            burn()
+            count += 1
+        return Messages(Message(str(count).encode(), keys=keys))
+
+    return ReduceServer, ReduceAsyncServer, ReduceMultiProcServer, Count, handle_async
+
+
+KINDS = {
+    "map": map_,
+    "mapstream": mapstream,
+    "batchmap": batchmap,
+    "transform": transform,
+    "sink": sink,
+    "reduce": reduce,
+}
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Kinds whose calls are batches: the handler reads while a batch arrives, and answers each datum exactly once."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -217,3 +218,17 @@ def test_small_batches_of_many_streams_go_to_all_workers(
         gate.open()
         assert len(talk.finish()) == 3 * WORKERS
     wait_until(lambda: len(gate.workers()) == WORKERS, "every worker was busy")
+
+
+def test_stream_that_is_cut_off_inside_of_a_batch_does_not_end_well(launch: Launch, combination: Combination) -> None:
+    """A peer that has stopped sending holds up the end no more than an idle one; but its batch is not answered."""
+    kind = combination.kind
+    server = launch().wait_listening()
+    with server.client() as client:
+        stream = open_stream(client, kind)
+        stream.send(kind.request("only", b"1"))
+        assert client.is_ready(kind.service)
+        server.send_signal(signal.SIGTERM)
+        assert not any(map(kind.is_end, stream.rest()))
+        assert stream.status().code == "UNAVAILABLE"
+    assert server.wait() == 0

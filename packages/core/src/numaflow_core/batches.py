@@ -86,6 +86,5 @@ def batch_calls(
         new_flow=lambda desk: BatchFlow(desk, method, handshake, batch, decode=True),
         new_parent_flow=lambda desk: BatchFlow(desk, method, handshake, batch, decode=False),
         new_part_flow=lambda desk: PartFlow(desk, batch),
-        route=None,
         codec=StreamCodec(call, items, encoder),
     )

@@ -123,6 +123,9 @@ class Desk(Protocol):
     def consumed(self, size: int) -> None:
         """Messages of ``size`` bytes that belong to no call have been dealt with."""
 
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back in that many seconds, unless the stream is over by then."""
+
 
 class OpenFlow(Protocol):
     """One stream's state, where calls take messages while they run."""

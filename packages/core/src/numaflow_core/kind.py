@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from .constants import RUN_DIR
 
 if TYPE_CHECKING:
-    from .buffers import Buffer
     from .flow import Desk, Flow, OpenFlow
     from .strategy import Codec, StreamCodec
+    from .strategy._mailboxes import MakePush
 
 
 class Calls(NamedTuple):
@@ -38,13 +38,16 @@ class OpenCalls(NamedTuple):
     new_part_flow: Callable[[Desk], OpenFlow]
     """A flow for the part of a call, in front of workers, that one worker gets: a stream of its own to it."""
 
-    route: Callable[[Buffer], int] | None
-    """Which messages of a call belong in the same worker; ``None`` where any will do."""
-
     codec: StreamCodec
 
     limit: int | None = None
     """As in ``Calls``."""
+
+    make_push: MakePush | None = None
+    """What takes the messages of a call where the handler is sync. A kind that has it is *keyed*: there is a call for
+    each key, for as long as the key is open. So the number of calls that run at once is not limited, the end of a call
+    is told from the end of its stream, and messages of one key stay in one worker: ``new_parent_flow`` feeds its calls
+    with pairs, a number that is the same for messages that belong together and what came."""
 
 
 class Method(NamedTuple):

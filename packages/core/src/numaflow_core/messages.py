@@ -11,6 +11,7 @@ from .nack import NackOptions
 from .validate import check_bytes, check_strings
 
 _M = TypeVar("_M", bound="TaggedMessage")
+_W = TypeVar("_W", bound="WindowMessage")
 _T = TypeVar("_T")
 
 
@@ -51,10 +52,59 @@ class BaseMessage:
         return f"value={shown_bytes(self._value)}, keys={self._keys!r}"
 
 
-class TaggedMessage(BaseMessage):
-    """One message to be forwarded on the edges that its tags lead to; read-only. Kinds derive from it."""
+class RoutedMessage(BaseMessage):
+    """One message to be forwarded on the edges that its tags lead to."""
 
-    __slots__ = ("_nack_options", "_tags")
+    __slots__ = ("_tags",)
+
+    _tags: list[str]
+
+    @property
+    def tags(self) -> list[str]:
+        """The tags, as a new list."""
+        return list(self._tags)
+
+    def _shown(self) -> str:
+        return f"{super()._shown()}, tags={self._tags!r}"
+
+
+class WindowMessage(RoutedMessage):
+    """One result of a window; read-only. The platform gives it the window's time, no headers and no metadata."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        value: Buffer,
+        keys: Sequence[str] | None = None,
+        tags: Sequence[str] | None = None,
+    ) -> None:
+        """
+        Args:
+            value: the payload; any bytes-like object.
+            keys: keys of the message; they are not inherited from the window's messages.
+            tags: for the conditions on the edges of the pipeline.
+
+        Raises:
+            TypeError: saying which argument was given what.
+        """
+        self._value = value if type(value) is bytes else check_bytes(value, "Message value")
+        self._keys = check_strings(keys, "Message keys") if keys is not None else []
+        self._tags = check_strings(tags, "Message tags") if tags is not None else []
+
+    @classmethod
+    def to_drop(cls: type[_W]) -> _W:
+        """A message that is not forwarded."""
+        return cls(b"", tags=[DROP])
+
+    def _parts(self) -> tuple[object, ...]:
+        return self._value, self._keys, self._tags
+
+
+class TaggedMessage(RoutedMessage):
+    """A message with all that a message can have; read-only. Kinds derive from it."""
+
+    __slots__ = ("_nack_options",)
 
     def __init__(
         self,
@@ -80,11 +130,6 @@ class TaggedMessage(BaseMessage):
         self._nack_options: NackOptions | None = None
 
     @property
-    def tags(self) -> list[str]:
-        """The tags, as a new list."""
-        return list(self._tags)
-
-    @property
     def user_metadata(self) -> UserMetadata:
         """The metadata that is sent along; empty where none was given."""
         if self._user_metadata is None:
@@ -98,9 +143,6 @@ class TaggedMessage(BaseMessage):
 
     def _parts(self) -> tuple[object, ...]:
         return self._value, self._keys, self._tags, self.user_metadata, self._nack_options
-
-    def _shown(self) -> str:
-        return f"{super()._shown()}, tags={self._tags!r}"
 
     def _as_nack(self: _M, options: NackOptions | None) -> _M:
         self._nack_options = check_nack_options(options, "to_nack")

@@ -317,6 +317,7 @@ class OpenRpc(Rpc):
         self._held = 0  # messages that handlers are not done with
         self._completing = 0  # calls that have all their messages and are not finished
         self._released: list[tuple[int, int]] = []  # as the lists of `Rpc`
+        self._timers: set[asyncio.TimerHandle] = set()
         self._flow = new_flow(self)
 
     @property
@@ -358,6 +359,16 @@ class OpenRpc(Rpc):
 
     # -- strategy.OpenCaller
 
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """As ``flow.Desk`` says, too."""
+
+        def call_back() -> None:
+            self._timers.discard(timer)
+            callback()
+
+        timer = self._context.loop.call_later(seconds, call_back)
+        self._timers.add(timer)
+
     def released(self, count: int, size: int) -> None:
         self._released.append((count, size))
         if not self._flush_due:
@@ -373,6 +384,8 @@ class OpenRpc(Rpc):
 
     def reply_all(self, replies: Sequence[Outgoing], finished: int) -> None:
         """As ``strategy.Caller`` says."""
+        if self._replies:
+            self._flush()  # they came before these
         self._send(replies)
 
     def _flush(self) -> None:
@@ -390,14 +403,18 @@ class OpenRpc(Rpc):
             self._held -= count
             self._give_back(count, size)
         if finished:
+            more: list[Outgoing] = []
             try:
                 for call in finished:
                     self._calls.discard(call)
                     self._completing -= 1
-                    self._send(self._flow.finished(call))
+                    more += self._flow.finished(call)
             except ProtocolError as error:
+                self._send(more)
                 self._stream.fail(error)
                 self._leave()
+                return
+            if not self._send(more):
                 return
             self._strategy.kick()
         self._settle()
@@ -407,7 +424,7 @@ class OpenRpc(Rpc):
         self._stream.release(size)
 
     def _settle(self) -> None:
-        if self.unanswered or self.gone:
+        if self.unanswered or self.gone or self._replies:
             return
         if self._half_closed and not self._calls:
             self._send(self._flow.closed())
@@ -418,6 +435,9 @@ class OpenRpc(Rpc):
 
     def _forget_calls(self) -> None:
         self._held = self._completing = 0
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
         for call in self._calls:
             call.leave()
         self._calls.clear()

@@ -84,7 +84,13 @@ def on_threads(calls: Calls | OpenCalls, handler: Callable[..., Any], threads: i
     threads = calls.limit or threads
     if isinstance(calls, Calls):
         return _MessageService(calls, ThreadStrategy(handler, calls.codec, threads, on_failure))
-    strategy = OpenThreadStrategy(handler, calls.codec, threads, on_failure)
+    strategy: OpenStrategy
+    if calls.make_push is None:
+        strategy = OpenThreadStrategy(handler, calls.codec, threads, on_failure)
+    else:
+        from ..strategy._mailboxes import MailboxStrategy
+
+        strategy = MailboxStrategy(handler, calls.codec, calls.make_push, threads, on_failure)
     return _OpenService(calls.new_flow, calls.new_part_flow, strategy)
 
 
@@ -95,13 +101,14 @@ def on_loop(
     on_failure: OnFailure,
     loop: asyncio.AbstractEventLoop,
 ) -> Service:
-    """Async handlers, on an event loop, up to ``limit`` at once."""
+    """Async handlers, on an event loop, up to ``limit`` at once where the kind is not keyed."""
     from ..strategy._tasks import OpenTaskStrategy, TaskStrategy
 
     limit = calls.limit or limit
     if isinstance(calls, Calls):
         return _MessageService(calls, TaskStrategy(handler, calls.codec, limit, on_failure, loop))
-    strategy = OpenTaskStrategy(handler, calls.codec, limit, on_failure, loop)
+    keyed = calls.make_push is not None
+    strategy = OpenTaskStrategy(handler, calls.codec, None if keyed else limit, on_failure, loop)
     return _OpenService(calls.new_flow, calls.new_part_flow, strategy)
 
 
@@ -129,6 +136,5 @@ def in_workers(
     from ..strategy._open_processes import OpenProcessStrategy
 
     assert not others, "open calls in workers are a kind's only RPC"
-    return [
-        _OpenService(calls.new_parent_flow, calls.new_part_flow, OpenProcessStrategy(workers, calls.route, on_failure))
-    ]
+    strategy = OpenProcessStrategy(workers, on_failure, keyed=calls.make_push is not None)
+    return [_OpenService(calls.new_parent_flow, calls.new_part_flow, strategy)]

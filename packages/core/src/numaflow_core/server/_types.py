@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
@@ -62,3 +62,29 @@ class HandlerRule(NamedTuple):
 
     functions: bool = True
     """Whether a function will do in place of an object."""
+
+    with_output: tuple[str, ...] = ()
+    """Names of the arguments of an async handler that puts its results into an ``output`` and returns nothing, where
+    there may be such."""
+
+    push: type[PushObject] | None = None
+    """Where handlers are made per key: base of the sync ones that messages are pushed to."""
+
+
+class PushObject:
+    """Base of the classes that sync handlers of keyed kinds derive from: an object for each key that is open."""
+
+    __slots__ = ()
+
+    _told: tuple[str, ...]
+    """Names of the attributes that the server sets before the constructor runs: what a function would be called with,
+    but for the messages."""
+
+
+class PerKey(NamedTuple):
+    """A handler of a keyed kind, as the user gave it: a function, or a class to be made anew for each open key."""
+
+    handler: object
+    args: tuple[object, ...]
+    kwargs: Mapping[str, object] | None
+    """What the class is made with."""

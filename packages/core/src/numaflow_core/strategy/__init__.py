@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from ..buffers import Buffer, Outgoing
 from ..status import ProtocolError
+from ._line import Line
 
 
 class Caller(Protocol):
@@ -59,6 +60,9 @@ class OpenCaller(Caller, Protocol):
     def released(self, count: int, size: int) -> None:
         """A handler is done with that many inputs, which took ``size`` bytes on the wire."""
 
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """On the transport's thread: call back there in that many seconds, unless the stream is over by then."""
+
 
 @dataclass(frozen=True)
 class Codec:
@@ -98,13 +102,24 @@ class StreamCodec:
     """A token to the encoder of the call."""
 
 
+class Push(Protocol):
+    """What takes the messages of one key without holding a thread between them. Made and called on threads, but never
+    on two at once."""
+
+    def add(self, message: Any, /) -> Any:
+        """The next message. Returns results, or ``None``."""
+
+    def finish(self) -> Any:
+        """There are no more messages. Returns results, or ``None``."""
+
+
 class OpenCall:
     """A call that takes messages while it runs: the side that the stream's flow sees, on the transport's thread.
 
     A strategy derives the other side from it, which the handler reads.
     """
 
-    __slots__ = ("caller", "left", "token")
+    __slots__ = ("caller", "held", "left", "line", "token")
 
     def __init__(self, caller: OpenCaller, token: Any) -> None:
         self.caller = caller
@@ -113,6 +128,12 @@ class OpenCall:
 
         self.left = False
         """Whether the stream is over: nobody waits for replies."""
+
+        self.line: Line | None = None
+        """Where results that are made after the last message wait for their turn. Set before ``end()``."""
+
+        self.held: list[Outgoing] | None = None
+        """Those that do."""
 
     def feed(self, inputs: Sequence[Any], size: int) -> None:
         """More messages, in order; decoded, except for worker processes. They took ``size`` bytes on the wire."""
@@ -126,10 +147,27 @@ class OpenCall:
         """The stream is over."""
         raise NotImplementedError
 
-    def inputs(self, view: Callable[[Any], Any]) -> Any:
+    def inputs(self, view: Callable[[Any], Any] | None = None) -> Any:
         """The messages, for the handler, as they come, each looked at through ``view``: an iterator that blocks until
         there are some, or an async iterator. It ends with the call, or when the stream is over."""
         raise NotImplementedError
+
+    # -- for the strategy that runs the call, where the call runs
+
+    def closing(self) -> None:
+        """The handler has been told that there are no more messages."""
+        if self.line is not None:
+            self.line.join(self)
+
+    def reply(self, message: Outgoing) -> None:
+        """A result of the handler's."""
+        if self.line is None or not self.line.hold(self, message):
+            self.caller.reply(message)
+
+    def step_out(self) -> None:
+        """Wait in the line no longer: the results are too many to be held."""
+        if self.line is not None:
+            self.line.step_out(self)
 
 
 class Strategy(Protocol):

@@ -6,7 +6,7 @@ from time import monotonic
 from typing import Any, Final
 
 from ..buffers import Outgoing
-from . import AsyncHandler, Caller, StreamCodec, SyncHandler
+from . import AsyncHandler, Caller, OpenCall, StreamCodec, SyncHandler
 
 _BURST: Final = 256 * 1024
 """Bytes of replies that a call hands over before it waits for them to be on their way. The stream only then knows
@@ -16,33 +16,80 @@ SLICE: Final = 0.005
 """Seconds of calls that never suspend, after which other tasks of the loop get a turn."""
 
 
-class _Output:
+class Output:
     """Where one call's results go."""
 
-    __slots__ = ("_size", "call", "caller", "encoder")
+    __slots__ = ("_size", "_target", "call", "caller", "encoder")
 
     def __init__(self, caller: Caller, codec: StreamCodec, token: Any, call: Any) -> None:
         self.caller = caller
         self.call = call
+        self._target: Caller | OpenCall = call if isinstance(call, OpenCall) else caller
         self.encoder = codec.encoder(token)
         self._size = 0
 
+    def add(self, result: Any) -> bool:
+        """Reply with a result; return whether the next one may follow at once, as ``send`` does."""
+        reply = self.encoder.add(result)
+        return self.caller.ready if reply is None else self.send(reply)
+
     def send(self, reply: Outgoing) -> bool:
         """Reply; return whether the next reply may follow at once. If not, ``Caller.when_ready`` tells when it may."""
-        caller = self.caller
-        caller.reply(reply)
+        self._target.reply(reply)
         self._size += len(reply)
-        if caller.ready and self._size < _BURST:
-            return True
+        if self._size < _BURST:
+            return self.caller.ready
         self._size = 0
+        if isinstance(self._target, OpenCall):
+            self._target.step_out()
         return False
 
     def finish(self) -> None:
         """Reply with what is left; the call is over."""
-        caller = self.caller
         for reply in self.encoder.finish():
-            caller.reply(reply)
-        caller.finished(self.call)
+            self._target.reply(reply)
+        self.caller.finished(self.call)
+
+
+class Outlet:
+    """What an async handler puts its results into, one by one."""
+
+    __slots__ = ("_output", "_slice_ends", "_wait")
+
+    def connect(self, output: Output, wait: Callable[[Awaitable[None]], Awaitable[None]]) -> None:
+        """Where results go, and what awaits room for more of them."""
+        self._output = output
+        self._wait = wait
+        self._slice_ends = monotonic() + SLICE
+
+    async def put(self, result: Any, /) -> None:
+        """Reply with a result, and wait until there is room for the next one.
+
+        Raises:
+            TypeError: no result of the kind.
+        """
+        if not self._output.add(result):
+            await self.room()
+        elif monotonic() > self._slice_ends:
+            await asyncio.sleep(0)
+            self._slice_ends = monotonic() + SLICE
+
+    async def room(self) -> None:
+        """Wait for the peer to read. Raises: CancelledError when the stream is over."""
+        await self._wait(_room(self._output.caller))
+        if self._output.caller.gone:
+            raise asyncio.CancelledError
+        self._slice_ends = monotonic() + SLICE
+
+
+class Putting:
+    """A call of a handler that was given an outlet."""
+
+    __slots__ = ("outlet", "running")
+
+    def __init__(self, outlet: Outlet, running: Awaitable[object]) -> None:
+        self.outlet = outlet
+        self.running = running
 
 
 class SyncRun:
@@ -54,7 +101,7 @@ class SyncRun:
     def __init__(self, codec: StreamCodec, handler: SyncHandler, caller: Caller, call: Any) -> None:
         """Calls the handler. Raises what it and the codec raise."""
         token, self._results = codec.call(handler, call)
-        self._output = _Output(caller, codec, token, call)
+        self._output = Output(caller, codec, token, call)
         self._items: Iterator[Any] = iter(codec.items(self._results))
 
     def go(self, drain: Callable[[], bool] | None = None) -> bool:
@@ -98,7 +145,7 @@ async def run_async(
         drain: awaited when there are no more results; whether the call's end is still of interest.
     """
     token, returned = codec.call(handler, call)
-    output = _Output(caller, codec, token, call)
+    output = Output(caller, codec, token, call)
     add, send = output.encoder.add, output.send
     if hasattr(returned, "__aiter__"):
         results: AsyncIterator[Any] = returned.__aiter__()
@@ -113,6 +160,9 @@ async def run_async(
             if monotonic() > slice_ends:
                 await asyncio.sleep(0)
                 slice_ends = monotonic() + SLICE
+    elif type(returned) is Putting:
+        returned.outlet.connect(output, wait)
+        await returned.running
     else:
         for result in codec.items(await returned):
             reply = add(result)

@@ -4,12 +4,15 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 from ..buffers import Buffer
 from ..status import ProtocolError
 from . import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec
 from ._output import SLICE, run_async
+
+_NOTHING: Final = (0, 0)
+_EMPTY: Final[list[tuple[Sequence[Any], int]]] = []
 
 
 class TaskStrategy:
@@ -122,20 +125,24 @@ class TaskStrategy:
 class AsyncInbox(OpenCall):
     """What a handler on an event loop reads of an open call."""
 
-    __slots__ = ("_ended", "_queue", "_strategy", "_taken", "_waiter")
+    __slots__ = ("_ended", "_fed", "_next", "_strategy", "_taken", "task", "waiter")
 
     def __init__(self, caller: OpenCaller, token: Any, strategy: "OpenTaskStrategy") -> None:
         super().__init__(caller, token)
         self._strategy = strategy
-        self._queue: deque[tuple[Sequence[Any], int]] = deque()
-        self._taken = (0, 0)  # what the handler is working on: inputs, and their bytes
+        # Lists, because there may be an inbox for each of a million keys, and an empty deque takes 760 bytes. The
+        # first is appended to by the transport's thread and cut at the front by the loop's.
+        self._fed: list[tuple[Sequence[Any], int]] = []
+        self._next: list[tuple[Sequence[Any], int]] = _EMPTY  # what was cut off, the last first
+        self._taken = _NOTHING  # what the handler is working on: inputs, and their bytes
         self._ended = False
-        self._waiter: asyncio.Future[None] | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.task: asyncio.Task[None] | None = None
 
     # -- the transport's thread
 
     def feed(self, inputs: Sequence[Any], size: int) -> None:
-        self._queue.append((inputs, size))
+        self._fed.append((inputs, size))
         self._strategy.touched(self)
 
     def end(self) -> None:
@@ -144,65 +151,76 @@ class AsyncInbox(OpenCall):
 
     def leave(self) -> None:
         self.left = True
-        self._strategy.touched(self)
-        self._strategy.kick()
+        self._strategy.was_left(self)
 
     # -- the event loop
 
-    async def inputs(self, view: Callable[[Any], Any]) -> AsyncIterator[Any]:
-        while (batch := await self._next()) is not None:
-            for each in batch:
-                if self.left:
+    async def inputs(self, view: Callable[[Any], Any] | None = None) -> AsyncIterator[Any]:
+        # All in one function: what it calls and awaits would be created anew for each batch, which for a kind with
+        # many keys is as good as each message.
+        strategy, caller, fed = self._strategy, self.caller, self._fed
+        while True:
+            if self._taken[0]:  # whoever comes here is done with the batch before
+                caller.released(*self._taken)
+                self._taken = _NOTHING
+                if self._next or fed:
+                    await asyncio.sleep(0)  # what never runs dry leaves other tasks their turn
+            while not self._next and not fed and not self._ended and not self.left:
+                self.waiter = strategy.loop.create_future()
+                await self.waiter
+                self.waiter = None
+            if self.left:
+                if strategy.keyed:
+                    raise asyncio.CancelledError  # also to a handler that has caught the one of its task
+                return
+            if not self._next:
+                self._next = fed[:]
+                del fed[: len(self._next)]
+                self._next.reverse()
+                if not self._next:
+                    self.closing()
                     return
-                yield view(each)
+            inputs, size = self._next.pop()
+            self._taken = (len(inputs), size)
+            for each in inputs if view is None else map(view, inputs):
+                if caller.gone:
+                    break
+                yield each
 
     async def drain(self) -> bool:
         """Pass over what the handler has not read, to the end of the call; return whether its stream is still there."""
-        while await self._next() is not None:
+        async for _ in self.inputs():
             pass
         return not self.left
 
-    def wake(self) -> None:
-        """Something was fed, or the call has ended."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def _next(self) -> Sequence[Any] | None:
-        """The next batch. Whoever asks for it is done with the one before."""
-        if self._taken[0]:
-            self.caller.released(*self._taken)
-            self._taken = (0, 0)
-            if self._queue:
-                await asyncio.sleep(0)  # what never runs dry leaves other tasks their turn
-        while not self._queue and not self._ended and not self.left:
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        if self.left or not self._queue:
-            return None
-        inputs, size = self._queue.popleft()
-        self._taken = (len(inputs), size)
-        return inputs
-
 
 class OpenTaskStrategy:
-    """Runs each open call in a task of its own, up to ``limit`` at once."""
+    """Runs each open call in a task of its own, up to ``limit`` at once.
+
+    Without a ``limit``, calls are *keyed*. There is one for each open key, and all of them have to run for any to end,
+    so their number cannot be limited. And the end of their messages means something, the close of a window: when the
+    stream is over before that, the task is cancelled, so that no handler takes the one for the other. The messages of
+    other calls just end.
+    """
 
     def __init__(
         self,
         handler: AsyncHandler,
         codec: StreamCodec,
-        limit: int,
+        limit: int | None,
         on_failure: OnFailure,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._handler = handler
         self._codec = codec
         self._on_failure = on_failure
-        self._loop = loop
-        self._slots = asyncio.Semaphore(limit)
+        self.loop = loop
+        self._slots = None if limit is None else asyncio.Semaphore(limit)
+        self.keyed = limit is None
         # Appended to by the transport's thread, cut at the front by the loop's.
         self._new: deque[AsyncInbox] = deque()
         self._touched: deque[AsyncInbox] = deque()
+        self._left: deque[AsyncInbox] = deque()
         self._pump_due = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
@@ -221,14 +239,18 @@ class OpenTaskStrategy:
         """The call's task is to be woken with the next ``kick``."""
         self._touched.append(call)
 
+    def was_left(self, call: AsyncInbox) -> None:
+        """The call's task is to end; whoever says so kicks."""
+        self._left.append(call)
+
     def kick(self) -> None:
-        if not self._pump_due and (self._new or self._touched):
+        if not self._pump_due and (self._new or self._touched or self._left):
             self._pump_due = True
-            self._loop.call_soon_threadsafe(self._pump)
+            self.loop.call_soon_threadsafe(self._pump)
 
     async def close(self, patience: float) -> None:
         self._closed = True
-        self._loop.call_soon_threadsafe(self._cancel)
+        self.loop.call_soon_threadsafe(self._cancel)
 
     # -- the event loop
 
@@ -241,19 +263,32 @@ class OpenTaskStrategy:
         while self._new:
             call = self._new.popleft()
             if not self._closed:
-                task = self._loop.create_task(self._run(call), name="numaflow-call")
+                task = self.loop.create_task(self._run(call), name="numaflow-call")
+                call.task = task
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-        while self._touched:
-            self._touched.popleft().wake()
+        touched = self._touched
+        while touched:
+            waiter = touched.popleft().waiter
+            if waiter is not None and not waiter.done():
+                waiter.set_result(None)
+        while self._left:
+            call = self._left.popleft()
+            if self.keyed and call.task is not None:
+                call.task.cancel()
+            elif call.waiter is not None and not call.waiter.done():
+                call.waiter.set_result(None)
 
     async def _run(self, call: AsyncInbox) -> None:
         try:
+            if self._slots is None:
+                await run_async(self._codec, self._handler, call.caller, call, _wait, call.drain)
+                return
             async with self._slots:
                 if not call.left:
                     await run_async(self._codec, self._handler, call.caller, call, self._hold_back, call.drain)
         except asyncio.CancelledError as error:
-            if not self._closed:
+            if not self._closed and not call.left:
                 self._on_failure(error)
             raise
         except BaseException as error:  # the process ends
@@ -261,6 +296,12 @@ class OpenTaskStrategy:
 
     async def _hold_back(self, room: Awaitable[None]) -> None:
         """Wait for the peer of a call to read; other streams' calls need not wait for that."""
+        assert self._slots is not None
         self._slots.release()
         await room  # where this is cancelled, the server ends, and one slot too many does not matter
         await self._slots.acquire()
+
+
+async def _wait(room: Awaitable[None]) -> None:
+    """Wait for the peer of a call to read."""
+    await room

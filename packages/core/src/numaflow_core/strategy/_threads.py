@@ -128,12 +128,12 @@ class SyncInbox(OpenCall):
         self.left = True
         self._queue.put(None)
 
-    def inputs(self, view: Callable[[Any], Any]) -> Iterator[Any]:
+    def inputs(self, view: Callable[[Any], Any] | None = None) -> Iterator[Any]:
         while (batch := self._next()) is not None:
-            for each in batch:
+            for each in batch if view is None else map(view, batch):
                 if self.left:
                     return
-                yield view(each)
+                yield each
 
     def drain(self) -> bool:
         """Pass over what the handler has not read, to the end of the call; return whether its stream is still there."""

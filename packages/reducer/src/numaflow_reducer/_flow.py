@@ -1,0 +1,167 @@
+"""The order of messages on a reduce stream: which window and key each belongs to, and when that is complete.
+
+The platform opens a stream for each window and ends its side of it to close the window. What the flow does does not
+depend on that: a stream may carry several windows, and CLOSE may end one of them; the EOF comes once, when the stream
+is closed and everything on it is finished.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Final
+
+from numaflow_core.buffers import Buffer, Outgoing
+from numaflow_core.flow import Desk
+from numaflow_core.keyed import Feed, Keys, close_together, keys_number, leaving
+from numaflow_core.status import ProtocolError
+from numaflow_core.strategy import OpenCall
+from numaflow_core.times import timestamp_to_ns
+from numaflow_core.windows import IntervalWindow, Metadata
+from numaflow_core.wire import SIZES, reader, tag
+
+from ._datatypes import Datum
+from ._proto.reduce_pb2 import ReduceRequest, ReduceResponse
+from ._proto.reduce_pb2 import Window as WireWindow
+
+METHOD: Final = "ReduceFn"
+
+_OPEN: Final = ReduceRequest.WindowOperation.OPEN
+_CLOSE: Final = ReduceRequest.WindowOperation.CLOSE
+_APPEND: Final = ReduceRequest.WindowOperation.APPEND
+_WINDOW: Final = tag(ReduceResponse.WINDOW_FIELD_NUMBER)
+_EOF: Final = ReduceResponse(EOF=True).SerializeToString()
+
+_read = reader(ReduceRequest)
+_view = Datum._view
+
+
+class Window:
+    """One window of a stream."""
+
+    __slots__ = ("calls", "metadata", "operations", "response")
+
+    def __init__(self, wire: WireWindow, data: bytes) -> None:
+        """``data`` is the window as it came, which is how it is sent back."""
+        self.calls: dict[Keys, OpenCall] = {}
+        self.operations: list[bytes] = []
+        self.metadata = Metadata(IntervalWindow.from_ns(timestamp_to_ns(wire.start), timestamp_to_ns(wire.end)))
+        self.response = b"%b%b%b" % (_WINDOW, SIZES[len(data)], data)
+        """What responses begin with."""
+
+
+class Token:
+    """A key of a window: what there is a call for."""
+
+    __slots__ = ("keys", "window")
+
+    def __init__(self, window: Window, keys: Keys) -> None:
+        self.window = window
+        self.keys = keys
+
+
+class _WindowsFlow(ABC):
+    """Implements ``OpenFlow``."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._feed = Feed(desk)
+        # By the bytes of an operation, OPEN or APPEND, and of the window: exact, whatever the units are, and quicker to
+        # look up than what the bytes say.
+        self._windows: dict[bytes, Window] = {}
+        self._open: dict[bytes, Window] = {}
+        self._eof = b""  # no message, no window, nothing to end
+
+    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
+        """Feed the calls, and end those of a window that is closed."""
+        windows, add = self._windows, self._add
+        for message in messages:
+            request = _read(message)
+            operation = request.operation.SerializeToString()
+            window = windows.get(operation) or self._look_up(operation, request, len(message))
+            if window is not None:
+                payload = request.payload
+                keys = payload.keys[:]
+                if not keys and not request.HasField("payload"):
+                    raise ProtocolError(f"{METHOD}: expected a message with a payload")
+                add(window, keys, payload, message)
+        self._feed.flush()
+        return ()
+
+    def half_closed(self) -> None:
+        """All windows are closed."""
+        for data in list(self._open):
+            self._close(data)
+
+    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+        """Its results, and those that waited for them."""
+        return leaving(call)
+
+    def closed(self) -> Sequence[Outgoing]:
+        """The EOF, in the name of the first window."""
+        return (self._eof,) if self._eof else ()
+
+    @abstractmethod
+    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
+        """A message of an open window."""
+
+    def _look_up(self, name: bytes, request: ReduceRequest, size: int) -> Window | None:
+        """The window of an operation that is not known yet; ``None`` where that closes it. Raises ``ProtocolError`` for
+        a message that makes no sense."""
+        operation = request.operation
+        count = len(operation.windows)
+        if count != 1:
+            raise ProtocolError(f"{METHOD}: expected a message with one window, got {count}")
+        wire, event = operation.windows[0], operation.event
+        data = wire.SerializeToString()
+        if event == _CLOSE:
+            self._feed.flush()
+            self._desk.consumed(size)
+            self._close(data)
+            return None
+        if event not in (_OPEN, _APPEND):
+            raise ProtocolError(f"{METHOD}: expected one of the events OPEN, APPEND and CLOSE, got {event}")
+        window = self._open.get(data)
+        if window is None:
+            if not wire.HasField("start") or not wire.HasField("end"):
+                raise ProtocolError(f"{METHOD}: expected a window with a start and an end")
+            window = self._open[data] = Window(wire, data)
+            self._eof = self._eof or window.response + _EOF
+        window.operations.append(name)
+        self._windows[name] = window
+        return window
+
+    def _close(self, data: bytes) -> None:
+        window = self._open.pop(data, None)
+        if window is not None:
+            for name in window.operations:
+                del self._windows[name]
+            close_together(self._desk, [window.calls[keys] for keys in sorted(window.calls)])
+            window.calls.clear()
+
+
+class WindowFlow(_WindowsFlow):
+    """Has a call for each key of each window."""
+
+    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
+        key = tuple(keys)
+        call = window.calls.get(key)
+        if call is None:
+            call = window.calls[key] = self._desk.begin(Token(window, key))
+        self._feed.add(call, _view(payload, ""), len(message))
+
+
+class WindowPartFlow(WindowFlow):
+    """The same for a worker's part of a window, whose EOF the parent sends."""
+
+    def closed(self) -> Sequence[Outgoing]:
+        """Nothing."""
+        return ()
+
+
+class WindowParentFlow(_WindowsFlow):
+    """Has a call for each window, in front of workers: its parts have calls for the keys."""
+
+    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
+        call = window.calls.get(())
+        if call is None:
+            call = window.calls[()] = self._desk.begin(window)
+        self._feed.add(call, (keys_number(keys), message), len(message))
