@@ -26,7 +26,7 @@ def _kind(name: str) -> KindCase:
         sdk=f"numaflow-reducer {__version__}",
         opening=(),
         is_opening_reply=lambda reply: False,
-        request=lambda id, payload: message(OPEN, window(0, SECOND), [id], payload),
+        request=lambda key, payload: message(OPEN, window(0, SECOND), [key], payload),
         answer=lambda reply: None,
     )
 
@@ -71,7 +71,7 @@ def launch(combination: Combination, tmp_path: Path) -> Iterator[Launch]:
 
 @pytest.fixture(scope="module")
 def shared(combination: Combination, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    launch, (*servers,) = launcher(combination, tmp_path_factory.mktemp("shared"))
+    launch, _ = launcher(combination, tmp_path_factory.mktemp("shared"))
     server = launch()
     yield server
     server.kill()

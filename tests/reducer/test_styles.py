@@ -10,11 +10,14 @@ from behaviour.kinds import Combination, ServerType
 
 from .conftest import KINDS, Stream, launcher, results
 
+COLOURS: list[tuple[ServerType, str]] = [
+    ("sync", "sync"),
+    ("async", "async"),
+    ("multiproc", "sync"),
+    ("multiproc", "async"),
+]
 STYLES: list[tuple[str, ServerType, str, str]] = [
-    (kind.name, type_, colour, style)
-    for kind in KINDS
-    for type_, colour in (("sync", "sync"), ("async", "async"), ("multiproc", "sync"), ("multiproc", "async"))
-    for style in ("class", "function")
+    (kind.name, type_, colour, style) for kind in KINDS for type_, colour in COLOURS for style in ("class", "function")
 ]
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from behaviour.harness import Gate, ServerProcess, wait_until
+from behaviour.kinds import Combination
 from numaflow_core.testing import RpcEndedError, UdfClient
 
-from .conftest import RPC, Combination, Launch, Stream, results
+from .conftest import RPC, Launch, Stream, results
 from .wire import APPEND, CLOSE, OPEN, SECOND, Reply, message, operation, parse, payload, request, window
 
 
@@ -189,7 +190,7 @@ def test_a_slow_key_does_not_delay_the_others(client: UdfClient, gate: Gate, com
     slow = b"!at-close " + gate.block()
     stream.send((["a"], slow), *(([f"key-{number}"], b"x") for number in range(20)))
     stream.raw.half_close()
-    found = []
+    found: list[Reply] = []
     while len(found) < 20:
         found += results([stream.receive()])
     assert ("a",) not in {reply.keys for reply in found}
