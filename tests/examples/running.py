@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-from numaflow_core.testing import KindClient
+from numaflow_core.testing import BaseClient
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXAMPLES: Final = ROOT / "examples"
 FOLDERS: Final = sorted(path.parent for path in EXAMPLES.glob("*/*/udf.py"))
 
-_C = TypeVar("_C", bound=KindClient[Any, Any, Any])
+_C = TypeVar("_C", bound=BaseClient)
 
 
 class Running:

@@ -15,7 +15,15 @@ import yaml
 
 from .running import EXAMPLES, FOLDERS, ROOT, start
 
-PLACES = {"map": "udf", "batchmap": "udf", "mapstream": "udf", "sourcetransform": "transformer", "sink": "udsink"}
+PLACES = {
+    "map": "udf",
+    "batchmap": "udf",
+    "mapstream": "udf",
+    "sourcetransform": "transformer",
+    "sink": "udsink",
+    "reduce": "udf",
+    "reducestream": "udf",
+}
 """Where in a pipeline the containers of each kind are."""
 
 

@@ -8,20 +8,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from time import monotonic
-from types import TracebackType
 
-from numaflow_core.testing import Outcome, RawStream, RpcEndedError, UdfClient
+from numaflow_core.testing import BaseClient, Outcome, RawStream, RpcEndedError
 
 from ._datatypes import Datum, IntervalWindow, Message
 from ._proto.reduce_pb2 import ReduceRequest, ReduceResponse
-from ._servers import KIND, REDUCE_SOCK_PATH
+from ._servers import KIND
 
 __all__ = ["OpenWindow", "Outcome", "ReduceClient", "RpcEndedError"]
 
 _MINUTE = timedelta(minutes=1)
 
 
-class ReduceClient:
+class ReduceClient(BaseClient):
     """Sends the messages of windows to a reduce or reduce stream server and gives back what the handler made of them.
 
     >>> with ReduceClient("/tmp/reduce.sock") as client:  # doctest: +SKIP
@@ -32,20 +31,7 @@ class ReduceClient:
     call them on another thread: ``await asyncio.to_thread(client.reduce, datums)``.
     """
 
-    def __init__(self, sock_path: str = REDUCE_SOCK_PATH) -> None:
-        self._client = UdfClient(sock_path)
-
-    def wait_ready(self, timeout: float = 10.0) -> None:
-        """Wait for the server to come up.
-
-        Raises:
-            TimeoutError: it did not within ``timeout`` seconds.
-        """
-        self._client.wait_ready(timeout)
-
-    def is_ready(self, timeout: float = 1.0) -> bool:
-        """Whether the server answers the platform's probe within ``timeout`` seconds."""
-        return self._client.is_ready(KIND.service, timeout)
+    _kind = KIND
 
     def reduce(
         self,
@@ -77,18 +63,6 @@ class ReduceClient:
             yield opened
         finally:
             opened.cancel()
-
-    def disconnect(self) -> None:
-        """Close the connection."""
-        self._client.close()
-
-    def __enter__(self) -> "ReduceClient":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.disconnect()
 
 
 class OpenWindow:

@@ -4,10 +4,11 @@
 kind's messages. Import this module in tests only: it imports ``grpc``.
 """
 
-from ._kinds import KindClient, OpenIds, check_eot, read_result
+from ._kinds import BaseClient, KindClient, OpenIds, check_eot, read_result
 from ._udf import Outcome, RawStream, RpcEndedError, UdfClient
 
 __all__ = [
+    "BaseClient",
     "KindClient",
     "OpenIds",
     "Outcome",

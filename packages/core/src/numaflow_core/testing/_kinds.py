@@ -33,7 +33,7 @@ _M = TypeVar("_M", bound=TaggedMessage)
 _A = TypeVar("_A")
 
 
-class KindClient(Generic[_D, _Request, _Reply]):
+class BaseClient:
     """A connection to a server. Use it in a ``with`` statement, or call ``close()``. Kinds derive from it, and add what
     their messages need.
 
@@ -42,14 +42,10 @@ class KindClient(Generic[_D, _Request, _Reply]):
     """
 
     _kind: Kind
-    _datum_type: type[_D]
-    _request_type: type[_Request]
-    _reply_type: type[_Reply]
 
     def __init__(self, sock_path: str | None = None) -> None:
         """``sock_path`` is the server's socket; by default the one that the platform connects to."""
         self._client = UdfClient(sock_path or self._kind.sock_path)
-        self._numbers = count()
 
     def wait_ready(self, timeout: float = 10.0) -> None:
         """Wait for the server to come up.
@@ -74,6 +70,19 @@ class KindClient(Generic[_D, _Request, _Reply]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+class KindClient(BaseClient, Generic[_D, _Request, _Reply]):
+    """A client of a kind whose requests have ids, and are answered under them."""
+
+    _datum_type: type[_D]
+    _request_type: type[_Request]
+    _reply_type: type[_Reply]
+
+    def __init__(self, sock_path: str | None = None) -> None:
+        """As ``BaseClient``."""
+        super().__init__(sock_path)
+        self._numbers = count()
 
     # -- for the kinds
 
