@@ -83,7 +83,7 @@ def test_lookup_names_what_it_knows(tmp_path: Path) -> None:
 
 
 def test_gunzip_streams_lines(tmp_path: Path) -> None:
-    lines = [b"%d" % number for number in range(50_000)]
+    lines = [b"%d" % number for number in range(5_000)]
     two_files = gzip.compress(b"a\r\n\nb\n") + gzip.compress(b"c")
     with example("mapstream/gunzip", tmp_path, MapStreamClient) as client:
         short, long = client.map([datum(two_files, "k"), gzip.compress(b"\n".join(lines))])
@@ -95,12 +95,12 @@ def test_gunzip_streams_lines(tmp_path: Path) -> None:
 
 
 def test_gunzip_forwards_what_it_can(tmp_path: Path) -> None:
-    whole = gzip.compress(b"".join(b"%d\n" % number for number in range(100_000)))
+    whole = gzip.compress(b"".join(b"%d\n" % number for number in range(10_000)))
     spoilt = whole[: len(whole) // 2] + b"\xff" * 100 + whole[len(whole) // 2 :]
     with example("mapstream/gunzip", tmp_path, MapStreamClient) as client:
         cut, broken, other, nothing = client.map([whole[:-2000], spoilt, b"not compressed", b""])
     for found in (cut, broken):
-        assert 1000 < len(found) < 100_000
+        assert 1000 < len(found) < 10_000
     assert [message.value for message in cut[:1000]] == [b"%d" % number for number in range(1000)]
     assert (list(other), list(nothing)) == ([], [])
     assert (tmp_path / "log").read_text().count("ends early") == 3

@@ -113,6 +113,8 @@ class KindClient(BaseClient, Generic[_D, _Request, _Reply]):
         stream = self._client.open(self._kind.rpc)
         try:
             yield Exchange(stream, self._request_type, self._reply_type, monotonic() + timeout)
+        except TimeoutError:
+            raise TimeoutError(f"{self._kind.rpc}: not everything was answered in {timeout:.3g} s") from None
         finally:
             stream.cancel()
 
