@@ -208,8 +208,13 @@ SINK: Final = KindCase(
 KINDS: Final = (MAP, MAP_STREAM, BATCH_MAP, TRANSFORM, SINK)
 TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
-_ALL: Final = [Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS]
-_PART, _, _OF = os.environ.get("BEHAVIOUR_PART", "0/1").partition("/")
-COMBINATIONS: Final = [each for index, each in enumerate(_ALL) if index % int(_OF) == int(_PART)]
-"""All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/3`` to ``2/3`` have every kind twice, with
-different server types and transports."""
+
+
+def part(combinations: list[Combination]) -> list[Combination]:
+    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/3`` to ``2/3`` have every kind twice,
+    with different server types and transports."""
+    number, _, of = os.environ.get("BEHAVIOUR_PART", "0/1").partition("/")
+    return [each for index, each in enumerate(combinations) if index % int(of) == int(number)]
+
+
+COMBINATIONS: Final = part([Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS])
