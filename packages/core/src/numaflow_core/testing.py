@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -97,12 +97,23 @@ class UdfClient:
     def is_ready(self, service: str, timeout: float = 1.0) -> bool:
         """What ``IsReady`` of ``service`` (``"map.v1.Map"``) says; false if it fails, or takes more than ``timeout``
         seconds."""
-        call = self._channel.unary_unary(f"/{service}/IsReady")
         try:
-            reply: bytes = call(b"", timeout=timeout)
-        except grpc.RpcError:
+            reply = self.call(f"/{service}/IsReady", b"", timeout=timeout)
+        except RpcEndedError:
             return False
         return ReadyResponse.FromString(reply).ready
+
+    def call(self, rpc: str, message: bytes, *, timeout: float = 10.0) -> bytes:
+        """A unary RPC (``"/sideinput.v1.SideInput/RetrieveSideInput"``): a message, and its reply.
+
+        Raises:
+            RpcEndedError: the RPC ended with another status than OK; after ``timeout`` seconds with DEADLINE_EXCEEDED.
+        """
+        try:
+            reply: bytes = self._channel.unary_unary(rpc)(message, timeout=timeout)
+        except grpc.RpcError as error:
+            raise RpcEndedError(_outcome(error)) from None
+        return reply
 
     def open(self, rpc: str, *, deadline: float | None = None, gzip: bool = False) -> "RawStream":
         """Open a stream of ``rpc`` (``"/map.v1.Map/MapFn"``). With a ``deadline``, the call may take that many seconds;
@@ -116,6 +127,42 @@ class UdfClient:
         self._channel.close()
 
     def __enter__(self) -> "UdfClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+_C = TypeVar("_C", bound="KindClient")
+
+
+class KindClient:
+    """What the clients of all kinds have. Use it in a ``with`` statement, or call ``close()``."""
+
+    _service: ClassVar[str]
+
+    def __init__(self, sock_path: str) -> None:
+        self._client = UdfClient(sock_path)
+
+    def wait_ready(self, timeout: float = 10.0) -> None:
+        """Wait for the server to come up.
+
+        Raises:
+            TimeoutError: it did not within ``timeout`` seconds.
+        """
+        self._client.wait_ready(timeout)
+
+    def is_ready(self, timeout: float = 1.0) -> bool:
+        """Whether the server answers the platform's probe within ``timeout`` seconds."""
+        return self._client.is_ready(self._service, timeout)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def __enter__(self: _C) -> _C:
         return self
 
     def __exit__(

@@ -5,13 +5,12 @@ A handler by itself needs none of this: call it with a ``Datum(...)``. Import th
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from time import monotonic
-from types import TracebackType
 
 from numaflow_core.metadata import UserMetadata, groups_from_wire
 from numaflow_core.nack import NackOptions
-from numaflow_core.testing import Outcome, RawStream, RpcEndedError, UdfClient
+from numaflow_core.testing import KindClient, Outcome, RawStream, RpcEndedError
 
 from ._datatypes import Datum, Message, Messages
 from ._proto.map_pb2 import MapRequest, MapResponse
@@ -20,7 +19,7 @@ from ._servers import KIND, MAP_SOCK_PATH
 __all__ = ["MapClient", "Outcome", "RpcEndedError"]
 
 
-class MapClient:
+class MapClient(KindClient):
     """Sends messages to a map server and gives back what the handler made of them.
 
     >>> with MapClient("/tmp/map.sock") as client:  # doctest: +SKIP
@@ -31,20 +30,10 @@ class MapClient:
     them on another thread: ``await asyncio.to_thread(client.map, [b"a,b"])``.
     """
 
+    _service = KIND.service
+
     def __init__(self, sock_path: str = MAP_SOCK_PATH) -> None:
-        self._client = UdfClient(sock_path)
-
-    def wait_ready(self, timeout: float = 10.0) -> None:
-        """Wait for the server to come up.
-
-        Raises:
-            TimeoutError: it did not within ``timeout`` seconds.
-        """
-        self._client.wait_ready(timeout)
-
-    def is_ready(self, timeout: float = 1.0) -> bool:
-        """Whether the server answers the platform's probe within ``timeout`` seconds."""
-        return self._client.is_ready(KIND.service, timeout)
+        super().__init__(sock_path)
 
     def map(self, requests: Iterable[bytes | Datum], *, timeout: float = 30.0) -> list[Messages]:
         """Map messages over one stream; the results are in the order of ``requests``.
@@ -72,18 +61,6 @@ class MapClient:
             return _results(stream, list(messages), end)
         finally:
             stream.cancel()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
-
-    def __enter__(self) -> "MapClient":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _results(stream: RawStream, ids: list[str], end: float) -> list[Messages]:
@@ -120,13 +97,5 @@ def _result(wire: MapResponse.Result) -> Message:
     metadata = UserMetadata(groups_from_wire(wire.metadata.user_metadata))
     message = Message(wire.value, keys=wire.keys, tags=wire.tags, user_metadata=metadata)
     if wire.HasField("nack_options"):
-        options = wire.nack_options
-        message._as_nack(
-            NackOptions(
-                reason=options.reason if options.HasField("reason") else None,
-                max_deliveries=options.max_deliveries if options.HasField("max_deliveries") else None,
-                delay=timedelta(milliseconds=options.delay) if options.HasField("delay") else None,
-                nack_map=dict(options.nack_map) or None,
-            )
-        )
+        message._as_nack(NackOptions.read(wire.nack_options))
     return message
