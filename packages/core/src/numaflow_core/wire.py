@@ -6,6 +6,7 @@ what is rarely set is still serialized by protobuf and appended: concatenated pa
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -87,12 +88,17 @@ _NANOS: Final = varint(2 << 3)
 def timestamp(ns: int) -> bytes:
     """Nanoseconds since the epoch as the content of a ``google.protobuf.Timestamp``."""
     seconds, nanos = divmod(ns, 1_000_000_000)
-    written = b""
-    if seconds:
-        written = _SECONDS + varint(seconds if seconds > 0 else seconds + (1 << 64))
-    if nanos:
-        written += _NANOS + varint(nanos)
-    return written
+    if nanos >> 28:  # most are that large; in one step this takes a third of the time
+        low, high = nanos & 0x3FFF, nanos >> 14
+        parts = (low & 127 | 128, low >> 7 | 128, high & 127 | 128, high >> 7 & 127 | 128, high >> 14)
+        return _seconds(seconds) + _NANOS + bytes(parts)
+    return _seconds(seconds) + _NANOS + varint(nanos) if nanos else _seconds(seconds)
+
+
+@lru_cache(maxsize=64)
+def _seconds(seconds: int) -> bytes:
+    """The field of the seconds: messages that follow each other are often of the same."""
+    return _SECONDS + varint(seconds if seconds > 0 else seconds + (1 << 64)) if seconds else b""
 
 
 def string_field(field: int, text: str) -> bytes:

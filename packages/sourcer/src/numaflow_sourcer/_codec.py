@@ -10,7 +10,7 @@ from numaflow_core.kind import Calls, OpenCalls
 from numaflow_core.nack import NackOptions
 from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import Codec, OpenCall, StreamCodec
-from numaflow_core.wire import SIZES, handshake, reader, string_field, tag, timestamp, varint, write_user_metadata
+from numaflow_core.wire import SIZES, handshake, reader, tag, timestamp, varint, write_user_metadata
 
 from ._datatypes import AckRequest, Message, Nack, NackRequest, Offset, PartitionsResponse, PendingResponse, ReadRequest
 from ._proto import source_pb2 as wire
@@ -25,6 +25,7 @@ _Result = wire.ReadResponse.Result
 _RESULT: Final = tag(wire.ReadResponse.RESULT_FIELD_NUMBER)
 _PAYLOAD: Final = tag(_Result.PAYLOAD_FIELD_NUMBER)
 _OFFSET: Final = tag(_Result.OFFSET_FIELD_NUMBER)
+_KEYS: Final = tag(_Result.KEYS_FIELD_NUMBER)
 _EVENT_TIME: Final = tag(_Result.EVENT_TIME_FIELD_NUMBER)
 _OFFSET_OFFSET: Final = tag(wire.Offset.OFFSET_FIELD_NUMBER)
 _OFFSET_PARTITION: Final = varint(wire.Offset.PARTITION_ID_FIELD_NUMBER << 3)
@@ -64,8 +65,11 @@ def encode_message(message: Message) -> Outgoing:
 
 
 def _rest(message: Message) -> bytes:
-    """What a message rarely has."""
-    part = b"".join(string_field(_Result.KEYS_FIELD_NUMBER, key) for key in message._keys)
+    """What a message may have besides."""
+    part = b""
+    for key in message._keys:
+        data = key.encode()
+        part += b"%b%b%b" % (_KEYS, SIZES[len(data)], data)
     if message._headers or message._user_metadata is not None:
         result = _Result(headers=message._headers or {})
         write_user_metadata(message._user_metadata, result.metadata)
@@ -78,7 +82,8 @@ class _ReadEncoder:
 
     __slots__ = ()
 
-    add = staticmethod(encode_message)
+    def add(self, messages: list[Message], /) -> list[Outgoing]:
+        return [encode_message(message) for message in messages]
 
     def finish(self) -> Sequence[Outgoing]:
         return (_EOT,)

@@ -23,6 +23,9 @@ from ._datatypes import Message, ReadRequest
 
 _COMPLAINT: Final = "a read handler must yield Message objects, return them, or put them into its output"
 
+_BATCH: Final = 128
+"""Messages that are encoded in one go, at most."""
+
 _SLICE: Final = 0.005
 """Seconds of a handler that never suspends, after which other tasks of the loop get a turn."""
 
@@ -49,22 +52,14 @@ class _Reading:
         return self._turn
 
     def _take(self, wanted: int) -> list[Message]:
-        kept = self._kept
-        if len(kept) > wanted:
-            return [kept.popleft() for _ in range(wanted)]
-        taken = list(kept)
-        kept.clear()
-        return taken
+        take = self._kept.popleft
+        return [take() for _ in range(min(wanted, len(self._kept), _BATCH))]
 
     def _keep(self, message: object) -> None:
         if not isinstance(message, Message):
             raise TypeError(f"{_COMPLAINT}, got {type(message).__name__}: {message!r:.80}")
         self._kept.append(message)
         self._allowance -= 1
-
-    def _put_back(self, batch: Iterator[Message]) -> None:
-        """What a read had taken and could not hand over."""
-        self._kept.extendleft(reversed(list(batch)))
 
 
 class SyncReading(_Reading):
@@ -79,8 +74,8 @@ class SyncReading(_Reading):
         self._news = threading.Condition(lock)  # for the read
         self._room = threading.Condition(lock)  # for the handler's thread
 
-    def read(self, request: ReadRequest) -> Iterator[Message]:
-        """What one read gets."""
+    def read(self, request: ReadRequest) -> Iterator[list[Message]]:
+        """What one read gets, in batches. A batch is taken when the peer has room for it."""
         deadline = monotonic() + request.timeout_in_ms / 1000
         wanted = request.num_records
         called = False
@@ -104,12 +99,7 @@ class SyncReading(_Reading):
                     self._news.wait(left)
                 batch = self._take(wanted)
             wanted -= len(batch)
-            rest = iter(batch)
-            try:
-                yield from rest
-            finally:
-                with self._news:
-                    self._put_back(rest)
+            yield batch
             if monotonic() >= deadline:
                 return
 
@@ -192,8 +182,8 @@ class AsyncReading(_Reading):
         self._room = asyncio.Event()  # for the handler
         self._slice_ends = 0.0
 
-    async def read(self, request: ReadRequest) -> AsyncIterator[Message]:
-        """What one read gets."""
+    async def read(self, request: ReadRequest) -> AsyncIterator[list[Message]]:
+        """As ``SyncReading.read``."""
         deadline = monotonic() + request.timeout_in_ms / 1000
         wanted = request.num_records
         called = False
@@ -224,12 +214,7 @@ class AsyncReading(_Reading):
                     await self._news.wait()
                 batch = self._take(wanted)
                 wanted -= len(batch)
-                rest = iter(batch)
-                try:
-                    for message in rest:
-                        yield message
-                finally:
-                    self._put_back(rest)
+                yield batch
                 if monotonic() >= deadline:
                     return
         finally:
@@ -237,8 +222,9 @@ class AsyncReading(_Reading):
 
     async def put(self, message: Message, /) -> None:
         """As ``AsyncOutput`` says."""
+        if not self._kept:
+            self._news.set()
         self._keep(message)
-        self._news.set()
         while self._allowance < 0:
             self._room.clear()
             await self._room.wait()

@@ -30,6 +30,9 @@ class Caller(Protocol):
     def reply(self, message: Outgoing) -> None:
         """A reply. In a kind with one reply to a call, its call is over; elsewhere ``finished`` says so."""
 
+    def reply_with(self, messages: list[Outgoing]) -> None:
+        """Some replies, in a kind whose calls end with ``finished``."""
+
     def finished(self, call: Any) -> None:
         """The call has made its last reply."""
 
@@ -75,9 +78,9 @@ class Codec:
 class Encoder(Protocol):
     """Makes replies of one call's results, one after the other."""
 
-    def add(self, result: Any, /) -> Outgoing | None:
-        """A result to a reply, or to nothing yet. Raises ``TypeError`` or ``ValueError`` for one that makes no
-        sense."""
+    def add(self, result: Any, /) -> Outgoing | list[Outgoing] | None:
+        """A result to a reply, to several of them, or to nothing yet. Raises ``TypeError`` or ``ValueError`` for one
+        that makes no sense."""
 
     def finish(self) -> Sequence[Outgoing]:
         """There are no more results: what is left to reply. Raises ``ValueError`` where results are missing."""

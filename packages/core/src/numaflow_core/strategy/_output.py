@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Any, Final
 
+from ..buffers import count_bytes
 from . import AsyncHandler, Caller, StreamCodec, SyncHandler
 
 _BURST: Final = 256 * 1024
@@ -31,7 +32,10 @@ class _Output:
         when it may."""
         reply = self._encoder.add(result)
         caller = self.caller
-        if reply is not None:
+        if isinstance(reply, list):
+            caller.reply_with(reply)
+            self._size += count_bytes(reply)
+        elif reply is not None:
             caller.reply(reply)
             self._size += len(reply)
         if caller.ready and self._size < _BURST:
