@@ -40,8 +40,8 @@ def read_request(message: Buffer) -> ReadRequest:
     return ReadRequest(request.request.num_records, request.request.timeout_in_ms)
 
 
-def _call_read(handler: Callable[[ReadRequest], Any], call: OpenCall) -> tuple[None, Any]:
-    return None, handler(call.token)
+def _call_read(handler: Callable[[OpenCall], Any], call: OpenCall) -> tuple[None, Any]:
+    return None, handler(call)
 
 
 def encode_message(message: Message) -> Outgoing:
@@ -167,11 +167,13 @@ _ACK_SHAKE: Final = handshake(_read_ack, wire.AckResponse)
 
 CALLS: Final[dict[str, Calls | OpenCalls]] = {
     READ: OpenCalls(
-        _read_flow, _no_workers, _no_workers, None, StreamCodec(_call_read, lambda results: results, _new_encoder), 1
+        _read_flow, _no_workers, _no_workers, None, StreamCodec(_call_read, lambda results: results, _new_encoder), 2
     ),
     ACK: Calls(partial(UnaryFlow, ACK, _ACK_SHAKE), Codec(_call_ack, _constant(wire.AckResponse())), 1),
     NACK: Calls(partial(SingleFlow, NACK), Codec(_call_nack, _constant(wire.NackResponse())), 1),
     PENDING: Calls(partial(SingleFlow, PENDING), Codec(_call_plain, _encode_pending), 1),
     PARTITIONS: Calls(partial(SingleFlow, PARTITIONS), Codec(_call_plain, _encode_partitions), 1),
 }
-"""By RPC. One call of each at a time: what a source's author has to think about is enough as it is."""
+"""By RPC. One call of each at a time: what a source's author has to think about is enough as it is. Of reads there may
+be two, one of which is a stream's that is gone, or whose client has opened another: it ends when the next one begins.
+"""

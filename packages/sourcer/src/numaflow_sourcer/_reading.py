@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, Final
 
 from numaflow_core.messages import iterable
-from numaflow_core.strategy import OnFailure
+from numaflow_core.strategy import OnFailure, OpenCall
 
 from ._datatypes import Message, ReadRequest
 
@@ -51,6 +51,10 @@ class _Reading:
         self._allowance = request.num_records - len(self._kept)
         return self._turn
 
+    def _is_over(self, turn: int, call: OpenCall) -> bool:
+        """Whether a read is to end at once: what there is, is the next one's."""
+        return turn != self._turn or call.left or self._closed
+
     def _take(self, wanted: int) -> list[Message]:
         take = self._kept.popleft
         return [take() for _ in range(min(wanted, len(self._kept), _BATCH))]
@@ -74,8 +78,9 @@ class SyncReading(_Reading):
         self._news = threading.Condition(lock)  # for the read
         self._room = threading.Condition(lock)  # for the handler's thread
 
-    def read(self, request: ReadRequest) -> Iterator[list[Message]]:
+    def read(self, call: OpenCall) -> Iterator[list[Message]]:
         """What one read gets, in batches. A batch is taken when the peer has room for it."""
+        request: ReadRequest = call.token
         deadline = monotonic() + request.timeout_in_ms / 1000
         wanted = request.num_records
         called = False
@@ -85,9 +90,7 @@ class SyncReading(_Reading):
             self._room.notify_all()
         while wanted:
             with self._news:
-                while not self._kept:
-                    if turn != self._turn or self._closed:
-                        return
+                while not self._kept and not self._is_over(turn, call):
                     if not self._running:
                         if called:
                             return
@@ -97,6 +100,8 @@ class SyncReading(_Reading):
                     if left <= 0:
                         return
                     self._news.wait(left)
+                if self._is_over(turn, call):
+                    return
                 batch = self._take(wanted)
             wanted -= len(batch)
             yield batch
@@ -182,8 +187,9 @@ class AsyncReading(_Reading):
         self._room = asyncio.Event()  # for the handler
         self._slice_ends = 0.0
 
-    async def read(self, request: ReadRequest) -> AsyncIterator[list[Message]]:
+    async def read(self, call: OpenCall) -> AsyncIterator[list[Message]]:
         """As ``SyncReading.read``."""
+        request: ReadRequest = call.token
         deadline = monotonic() + request.timeout_in_ms / 1000
         wanted = request.num_records
         called = False
@@ -200,9 +206,7 @@ class AsyncReading(_Reading):
         timer = self._loop.call_later(request.timeout_in_ms / 1000, end)
         try:
             while wanted:
-                while not self._kept:
-                    if turn != self._turn or self._closed:
-                        return
+                while not self._kept and not self._is_over(turn, call):
                     if self._task is None:
                         if called:
                             return
@@ -212,6 +216,8 @@ class AsyncReading(_Reading):
                         return
                     self._news.clear()
                     await self._news.wait()
+                if self._is_over(turn, call):
+                    return
                 batch = self._take(wanted)
                 wanted -= len(batch)
                 yield batch
