@@ -7,17 +7,18 @@ import pytest
 SHARED = {
     "GracePeriodError",
     "HandlerError",
-    "NackOptions",
     "ServerError",
     "StartError",
-    "SystemMetadata",
-    "UserMetadata",
     "__version__",
 }
 """What every kind re-exports from core."""
 
+MESSAGES = {"NackOptions", "SystemMetadata", "UserMetadata"}
+"""What kinds re-export whose handlers are given messages of other vertices."""
+
 NAMES = {
-    "numaflow_mapper": {
+    "numaflow_mapper": MESSAGES
+    | {
         "BatchMapAsyncHandler",
         "BatchMapAsyncHandlerObject",
         "BatchMapAsyncServer",
@@ -52,7 +53,30 @@ NAMES = {
         "Message",
         "Messages",
     },
-    "numaflow_sinker": {
+    "numaflow_servingstore": {
+        "Payload",
+        "ServingStore",
+        "ServingStoreAsyncObject",
+        "ServingStoreAsyncServer",
+        "ServingStoreMultiProcServer",
+        "ServingStoreObject",
+        "ServingStoreServer",
+    },
+    "numaflow_sideinput": {
+        "Response",
+        "SIDE_INPUT_DIR_PATH",
+        "SideInput",
+        "SideInputAsyncHandler",
+        "SideInputAsyncHandlerObject",
+        "SideInputAsyncServer",
+        "SideInputFile",
+        "SideInputHandler",
+        "SideInputHandlerObject",
+        "SideInputMultiProcServer",
+        "SideInputServer",
+    },
+    "numaflow_sinker": MESSAGES
+    | {
         "Datum",
         "Message",
         "Response",
@@ -68,7 +92,35 @@ NAMES = {
         "Sinker",
         "Status",
     },
-    "numaflow_sourcetransformer": {
+    "numaflow_sourcer": {
+        "AckRequest",
+        "AsyncOutput",
+        "AsyncSource",
+        "LedgerFullError",
+        "Message",
+        "Nack",
+        "NackOptions",
+        "NackRequest",
+        "Offset",
+        "OffsetLedger",
+        "Output",
+        "PartitionsResponse",
+        "PendingResponse",
+        "PuttingAsyncSource",
+        "PuttingSource",
+        "ReadRequest",
+        "ReturningAsyncSource",
+        "SourceAsyncServer",
+        "SourceServer",
+        "Sourcer",
+        "SyncSource",
+        "UserMetadata",
+        "YieldingAsyncSource",
+        "YieldingSource",
+        "get_default_partitions",
+    },
+    "numaflow_sourcetransformer": MESSAGES
+    | {
         "DROP",
         "Datum",
         "Message",
