@@ -1,5 +1,6 @@
 """The files beside each example's code: pipelines that hold together, images that can be built."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,40 @@ def folder(request: pytest.FixtureRequest) -> Path:
     return path
 
 
+KINDS = {"Pipeline", "MonoVertex", "ServingPipeline"}
+
+
 @pytest.fixture
-def spec(folder: Path) -> dict[str, Any]:
+def whole_spec(folder: Path) -> dict[str, Any]:
     documents = list(yaml.safe_load_all((folder / "pipeline.yaml").read_text(encoding="utf-8")))
     assert len(documents) == 1
     pipeline = documents[0]
-    assert (pipeline["apiVersion"], pipeline["kind"]) == ("numaflow.numaproj.io/v1alpha1", "Pipeline")
+    assert pipeline["apiVersion"] == "numaflow.numaproj.io/v1alpha1"
+    assert pipeline["kind"] in KINDS
     assert pipeline["metadata"]["name"] == folder.name.replace("_", "-")
     assert set(pipeline) == {"apiVersion", "kind", "metadata", "spec"}
     result: dict[str, Any] = pipeline["spec"]
     return result
+
+
+@pytest.fixture
+def spec(whole_spec: dict[str, Any]) -> dict[str, Any]:
+    """Vertices and edges, wherever they are."""
+    pipeline: dict[str, Any] = whole_spec.get("pipeline", whole_spec)
+    return pipeline
+
+
+def images(part: object) -> Iterator[str]:
+    """The images of all containers in a spec."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "image":
+                yield value
+            else:
+                yield from images(value)
+    elif isinstance(part, list):
+        for each in part:
+            yield from images(each)
 
 
 def test_every_example_has_its_files(folder: Path) -> None:
@@ -44,17 +69,23 @@ def test_edges_connect_all_vertices(spec: dict[str, Any]) -> None:
         assert set(edge) <= {"from", "to", "conditions"}
     starts, ends = ([edge[side] for edge in spec["edges"]] for side in ("from", "to"))
     for name, vertex in vertices.items():
-        assert set(vertex) - {"name"} in ({"source"}, {"udf"}, {"sink"})
+        assert set(vertex) - {"name", "scale", "volumes", "sideInputs"} in ({"source"}, {"udf"}, {"sink"})
         assert (name in starts) == ("sink" not in vertex)
         assert (name in ends) == ("source" not in vertex)
     assert set(starts) | set(ends) == set(vertices)
 
 
-def test_image_has_the_name_of_the_example(spec: dict[str, Any], folder: Path) -> None:
-    containers = [vertex["udf"]["container"] for vertex in spec["vertices"] if "udf" in vertex]
-    assert [container["image"] for container in containers] == [
-        f"example.org/numaflow-python/{folder.name.replace('_', '-')}:stable"
-    ]
+def test_images_have_the_names_of_examples(whole_spec: dict[str, Any], folder: Path) -> None:
+    names = {each: f"example.org/numaflow-python/{each.name.replace('_', '-')}:stable" for each in FOLDERS}
+    found = list(images(whole_spec))
+    assert names[folder] in found
+    assert set(found) <= set(names.values())
+
+
+def test_side_inputs_are_those_of_the_pipeline(spec: dict[str, Any]) -> None:
+    there = {side_input["name"] for side_input in spec.get("sideInputs", [])}
+    used = {name for vertex in spec["vertices"] for name in vertex.get("sideInputs", [])}
+    assert used == there
 
 
 def test_conditions_ask_for_tags_that_the_udf_sets(spec: dict[str, Any], folder: Path) -> None:
@@ -78,5 +109,6 @@ def test_dockerfile_copies_what_there_is_and_runs_it_as_nobody_special(folder: P
 
 def test_readme_names_the_example(folder: Path) -> None:
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert f"examples/map/{folder.name}/udf.py" in text
-    assert f"examples/map/{folder.name}/pipeline.yaml" in text
+    path = folder.relative_to(EXAMPLES.parent).as_posix()
+    assert f"{path}/udf.py" in text
+    assert f"{path}/pipeline.yaml" in text

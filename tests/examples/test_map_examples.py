@@ -1,45 +1,26 @@
 """Every example runs as a process of its own, answers as its README says, and ends well."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 
 from numaflow_mapper import DROP, Datum, Message
 from numaflow_mapper.testing import MapClient
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+from .running import EXAMPLES, running
 
 
 @contextmanager
 def example(name: str, folder: Path) -> Iterator[MapClient]:
     """A client of a running example, which then is sent SIGTERM."""
-    sock, info, log = folder / "map.sock", folder / "info", folder / "log"
-    command = [sys.executable, str(EXAMPLES / "run.py"), str(EXAMPLES / "map" / name / "udf.py")]
-    with log.open("wb") as output:
-        process = subprocess.Popen([*command, "--sock", str(sock), "--info", str(info)], stderr=output)
-    try:
-        deadline = monotonic() + 30
-        while not info.exists():
-            assert process.poll() is None, log.read_text()
-            assert monotonic() < deadline, log.read_text()
-            sleep(0.02)
-        with MapClient(str(sock)) as client:
-            assert client.is_ready()
-            yield client
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text()
-        assert not sock.exists()
-        assert not info.exists()
-    finally:
-        process.kill()
-        process.wait()
+    with running(f"map/{name}", folder) as process, MapClient(str(process.sock)) as client:
+        assert client.is_ready()
+        yield client
 
 
 def datum(value: bytes, *keys: str) -> Datum:
@@ -91,8 +72,10 @@ def test_word_count_forwards_words_in_lower_case_as_keys(tmp_path: Path) -> None
 
 
 def test_every_example_is_tested() -> None:
-    names = {path.parent.name for path in EXAMPLES.glob("map/*/udf.py")}
-    assert names == {"flatmap", "even_odd", "cpu_heavy", "word_count"}
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*_examples.py"))
+    for path in EXAMPLES.glob("*/*/udf.py"):
+        name = path.parent.name
+        assert f'example("{name}"' in tests or f'"{path.parent.relative_to(EXAMPLES).as_posix()}"' in tests, name
 
 
 @pytest.mark.parametrize("arguments", [["nowhere.py"], [__file__, "--sock"]])
