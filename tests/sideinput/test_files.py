@@ -115,6 +115,23 @@ def test_watch_tells_of_new_values(platform: Platform, tmp_path: Path) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "numaflow-side-input"]
 
 
+def test_listener_that_looks_and_finds_a_newer_value(platform: Platform, tmp_path: Path) -> None:
+    side_input = SideInputFile("input", parse, directory=tmp_path)
+    told: list[tuple[str, int]] = []
+
+    def first(value: int) -> None:
+        told.append(("first", value))
+        if value == 1:
+            platform.put(body(2))
+            assert side_input.value == 2
+
+    side_input.on_change(first)
+    side_input.on_change(lambda value: told.append(("second", value)))
+    platform.put(body(1))
+    assert side_input.value == 2
+    assert told == [("first", 1), ("first", 2), ("second", 2)]
+
+
 def test_changes(platform: Platform, tmp_path: Path) -> None:
     side_input = SideInputFile("input", parse, directory=tmp_path, interval=0.005)
 

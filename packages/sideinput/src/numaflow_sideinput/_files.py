@@ -8,7 +8,6 @@ and a target that is gone when it is to be opened means that there is a newer on
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -116,10 +115,12 @@ class SideInputFile(Generic[_Value]):
                 self._seen = version
                 logger.exception("side input %s: cannot decode the new value; the one before stays", self.path)
                 return False
-            self._current = (value,)
+            current = self._current = (value,)
             self._seen = version
             for listener in list(self._listeners):
                 listener(value)
+                if self._current is not current:
+                    break  # it has looked, and found a newer value, of which all have been told
             return True
 
     def on_change(self, listener: Callable[[_Value], object]) -> None:
@@ -152,6 +153,8 @@ class SideInputFile(Generic[_Value]):
         Raises:
             As ``value``, at the first value; afterwards what goes wrong is logged.
         """
+        import asyncio  # it takes longer than everything else here, and most users do without
+
         await asyncio.to_thread(self.refresh)
         last = self._current
         assert last is not None, "refresh() has loaded a value, or raised"

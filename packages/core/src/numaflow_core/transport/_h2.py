@@ -3,7 +3,8 @@
 ``h2`` keeps the state of the connection: headers, settings, pings, resets, GOAWAY. The payload of DATA frames goes
 around it in both directions, because there it would cost thirty microseconds a frame and copy each byte several
 times. Every check that ``h2`` would have made on such a frame is made here: the stream is open, the padding fits, the
-frame is not too large and no window is overrun. What fails a check, and END_STREAM, is given to ``h2`` after all.
+frame is not too large and no window is overrun. What fails a check is given to ``h2`` after all; of END_STREAM it is
+told.
 """
 
 import asyncio
@@ -110,6 +111,10 @@ class _Connection(H2Connection):
         count: int = super().open_inbound_streams
         self._recount_at = 2 * len(self.streams) + 64
         return count
+
+    def ended_by_peer(self, stream_id: int) -> None:
+        """Tell ``h2`` of an END_STREAM that came on a frame which it has not seen. Raises: ProtocolError."""
+        self.streams[stream_id].state_machine.process_input(StreamInputs.RECV_END_STREAM)
 
     def constant_headers(self, stream_id: int, block: bytes, flags: int) -> bytes:
         """The frame of a header block that is the same every time. ``h2`` only has to hear that it is sent: to have it
@@ -274,7 +279,8 @@ class H2Protocol(asyncio.BufferedProtocol):
                 stream.fail(error)
         self._received[stream] = None
         if flags & _END_STREAM:
-            self._events(self._h2.receive_data(_FRAME.pack(0, 0, _DATA, _END_STREAM, stream.id)))
+            stream.half_closed = True
+            self._h2.ended_by_peer(stream.id)
 
     def _count_connection(self, size: int) -> None:
         self._credit -= size
