@@ -1,7 +1,7 @@
 """A server of ours for one kind, as ``compare.py`` starts it.
 
 usage: python benchmarks/server.py KIND MODE SOCK
-KIND   map | mapstream | batchmap | transform | sink | reduce
+KIND   map | mapstream | batchmap | transform | sink | reduce | source | sideinput | servingstore
 MODE   sync | async | multiproc
 
 BURN_US=N   every message burns N microseconds of CPU first
@@ -162,6 +162,106 @@ def reduce() -> Servers:
     return ReduceServer, ReduceAsyncServer, ReduceMultiProcServer, Count, handle_async
 
 
+def source() -> Servers:
+    from datetime import datetime, timezone
+
+    from numaflow_sourcer import (
+        AckRequest,
+        AsyncOutput,
+        Message,
+        NackRequest,
+        Offset,
+        PendingResponse,
+        ReadRequest,
+        SourceAsyncServer,
+        Sourcer,
+        SourceServer,
+    )
+
+    payload = bytes(100)
+
+    class Numbers:
+        def __init__(self) -> None:
+            self.number = 0
+
+        def next(self) -> Message:
+            burn()
+            self.number += 1
+            now = datetime.now(timezone.utc)
+            return Message(payload, Offset(b"%d" % self.number, 0), now, keys=["key"])
+
+    class Source(Numbers, Sourcer):
+        def read_handler(self, datum: ReadRequest) -> Iterator[Message]:
+            for _ in range(datum.num_records):
+                yield self.next()
+
+        def ack_handler(self, ack_request: AckRequest) -> None:
+            for _ in ack_request.offsets:
+                pass
+
+        def nack_handler(self, nack_request: NackRequest) -> None: ...
+
+        def pending_handler(self) -> PendingResponse:
+            return PendingResponse(0)
+
+    class AsyncSource(Numbers, Sourcer):
+        async def read_handler(self, datum: ReadRequest, output: AsyncOutput) -> None:
+            for _ in range(datum.num_records):
+                await output.put(self.next())
+
+        async def ack_handler(self, ack_request: AckRequest) -> None:
+            for _ in ack_request.offsets:
+                pass
+
+        async def nack_handler(self, nack_request: NackRequest) -> None: ...
+
+        async def pending_handler(self) -> PendingResponse:
+            return PendingResponse(0)
+
+    return SourceServer, SourceAsyncServer, None, Source(), AsyncSource()
+
+
+def sideinput() -> Servers:
+    from numaflow_sideinput import Response, SideInputAsyncServer, SideInputMultiProcServer, SideInputServer
+
+    value = bytes(100)
+
+    def handle() -> Response:
+        burn()
+        return Response.broadcast_message(value)
+
+    async def handle_async() -> Response:
+        return handle()
+
+    return SideInputServer, SideInputAsyncServer, SideInputMultiProcServer, handle, handle_async
+
+
+def servingstore() -> Servers:
+    from numaflow_servingstore import (
+        Payload,
+        ServingStore,
+        ServingStoreAsyncServer,
+        ServingStoreMultiProcServer,
+        ServingStoreServer,
+    )
+
+    class Store(ServingStore):
+        def put(self, id: str, payloads: list[Payload]) -> None:
+            burn()
+
+        def get(self, id: str) -> list[Payload]:
+            return [Payload("in", b"done")]
+
+    class AsyncStore(ServingStore):
+        async def put(self, id: str, payloads: list[Payload]) -> None:
+            burn()
+
+        async def get(self, id: str) -> list[Payload]:
+            return [Payload("in", b"done")]
+
+    return ServingStoreServer, ServingStoreAsyncServer, ServingStoreMultiProcServer, Store(), AsyncStore()
+
+
 KINDS = {
     "map": map_,
     "mapstream": mapstream,
@@ -169,6 +269,9 @@ KINDS = {
     "transform": transform,
     "sink": sink,
     "reduce": reduce,
+    "source": source,
+    "sideinput": sideinput,
+    "servingstore": servingstore,
 }
 
 
@@ -182,6 +285,8 @@ def main() -> None:
         sync(handle, **settings).start()
     elif mode == "async":
         async_(handle_async, **settings).start()
+    elif multiproc is None:
+        raise SystemExit(f"server.py: there is no multiproc for {kind}")
     else:
         multiproc(handle, server_count=WORKERS, **settings).start()
 

@@ -47,7 +47,7 @@ class Connection:
 class Rpc:
     """One RPC: messages in both directions over one HTTP/2 stream. The next one begins when this one has ended.
 
-    ``send`` and ``half_close`` only note what is to be done; ``receive`` does it.
+    ``send`` and ``half_close`` only note what is to be done; ``receive`` and ``flush`` do it.
     """
 
     def __init__(self, connection: Connection, path: str) -> None:
@@ -64,6 +64,10 @@ class Rpc:
     def send(self, message: bytes) -> None:
         self._out += PREFIX.pack(0, len(message))
         self._out += message
+
+    def flush(self) -> None:
+        """Send what may be sent, now."""
+        self._write()
 
     def half_close(self) -> None:
         """There is no more to send; the server answers what it has and ends the RPC."""

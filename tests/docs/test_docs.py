@@ -33,8 +33,11 @@ SERVERS: Final = sorted(
     key=lambda server: server.__name__,
 )
 COLOURS: Final = {"async": AsyncServer, "multiprocess": MultiProcServer, "sync": SyncServer}
-BRANCHES: Final = {"reduce": "numaflow_reducer"}
-"""Arguments that only servers of some packages have."""
+BRANCHES: Final = {"reduce": "numaflow_reducer", "side input": "numaflow_sideinput", "source": "numaflow_sourcer"}
+"""Arguments that only servers of some packages have, or do not have."""
+
+WITHOUT_DATUM: Final = {"numaflow_servingstore", "numaflow_sideinput", "numaflow_sourcer"}
+"""Packages whose handlers are given no messages of other vertices."""
 
 _BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -197,6 +200,8 @@ def _arguments(server: type[Server]) -> list[tuple[str, str]]:
 def _is_meant(server: type[Server], word: str) -> bool:
     if word in BRANCHES:
         return server.__module__.startswith(BRANCHES[word] + ".")
+    if word.startswith("`"):
+        return _code(word) == [server.__name__]
     return word == "all" or issubclass(server, COLOURS[word])
 
 
@@ -212,9 +217,11 @@ def test_defaults_are_those_of_the_constructor(server: type[Server]) -> None:
         value = parameters[name]
         if isinstance(value, int):
             assert _code(default) == [str(value)]
-        elif isinstance(value, str):
+        elif isinstance(value, str) and default.startswith("the kind's"):
             assert default == f"the kind's, in `{constants.RUN_DIR}`"
             assert value.startswith(f"{constants.RUN_DIR}/")
+        elif isinstance(value, str):
+            assert default == f"`{value}`"
 
 
 def test_every_handler_argument_and_every_server_is_told() -> None:
@@ -232,6 +239,7 @@ def test_environment_variables_are_those_that_are_read() -> None:
         constants.ENV_TRANSPORT: ["h2"],
         constants.ENV_GRACE_PERIOD: [f"{constants.DEFAULT_GRACE_PERIOD:g}"],
         constants.ENV_CONTAINER_TYPE: [constants.UNKNOWN_CONTAINER],
+        constants.ENV_REPLICA: ["0"],
     }
     assert set(told) == {value for name, value in vars(constants).items() if name.startswith("ENV_")}
 
@@ -244,7 +252,9 @@ def test_arguments_name_variables_that_are_told() -> None:
 
 def test_attributes_of_a_datum_are_told() -> None:
     told = {name for row in _table(README, "attribute") for name in _code(row[0])}
-    assert told == {name for kind in KINDS for name in dir(kind.Datum) if not name.startswith("_")}
+    with_datum = [kind for kind in KINDS if kind.__name__ not in WITHOUT_DATUM]
+    assert told == {name for kind in with_datum for name in dir(kind.Datum) if not name.startswith("_")}
+    assert not any(hasattr(kind, "Datum") for kind in KINDS if kind not in with_datum)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
@@ -261,6 +271,9 @@ PYNUMAFLOW: Final = {
     "numaflow_sourcetransformer": "Message Messages Datum DROP UserMetadata SystemMetadata SourceTransformer "
     "SourceTransformServer SourceTransformAsyncServer SourceTransformMultiProcServer",
     "numaflow_sinker": "Message Response Responses Datum Sinker SinkServer SinkAsyncServer UserMetadata SystemMetadata",
+    "numaflow_sourcer": "Message ReadRequest PendingResponse AckRequest NackRequest Offset PartitionsResponse "
+    "get_default_partitions Sourcer SourceAsyncServer UserMetadata",
+    "numaflow_sideinput": "Response SideInput SideInputServer SIDE_INPUT_DIR_PATH",
 }
 """The public names of pynumaflow's modules, by the package that has them here."""
 

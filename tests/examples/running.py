@@ -51,7 +51,10 @@ def start(name: str, folder: Path, **environ: str) -> Running:
     command = [sys.executable, str(EXAMPLES / "run.py"), str(EXAMPLES / name / "udf.py")]
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*command, "--sock", str(sock), "--info", str(info)], stderr=output, env={**os.environ, **environ}
+            [*command, "--sock", str(sock), "--info", str(info)],
+            stderr=output,
+            env={**os.environ, **environ},
+            cwd=ROOT,  # as the READMEs have it
         )
     running = Running(process, folder)
     try:

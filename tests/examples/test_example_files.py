@@ -23,8 +23,12 @@ PLACES = {
     "sink": "udsink",
     "reduce": "udf",
     "reducestream": "udf",
+    "source": "udsource",
+    "sideinput": "sideInputs",
+    "sideinput/over_threshold": "udf",
+    "servingstore": "store",
 }
-"""Where in a pipeline the containers of each kind are."""
+"""Where in a pipeline the containers of each kind are, or of an example that shows a kind from its other end."""
 
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: f"{folder.parent.name}/{folder.name}")
@@ -34,29 +38,42 @@ def folder(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def spec(folder: Path) -> dict[str, Any]:
+def whole_spec(folder: Path) -> dict[str, Any]:
     documents = list(yaml.safe_load_all((folder / "pipeline.yaml").read_text(encoding="utf-8")))
     assert len(documents) == 1
     pipeline = documents[0]
-    assert (pipeline["apiVersion"], pipeline["kind"]) == ("numaflow.numaproj.io/v1alpha1", "Pipeline")
+    kind = "ServingPipeline" if folder.parent.name == "servingstore" else "Pipeline"
+    assert (pipeline["apiVersion"], pipeline["kind"]) == ("numaflow.numaproj.io/v1alpha1", kind)
     assert pipeline["metadata"]["name"] == folder.name.replace("_", "-")
     assert set(pipeline) == {"apiVersion", "kind", "metadata", "spec"}
     result: dict[str, Any] = pipeline["spec"]
     return result
 
 
-def imported(folder: Path) -> str:
-    """The package that an example imports."""
-    (name,) = re.findall(r"^from (numaflow_\w+) import", (folder / "udf.py").read_text(encoding="utf-8"), re.MULTILINE)
-    assert isinstance(name, str)
-    return name
+@pytest.fixture
+def spec(whole_spec: dict[str, Any]) -> dict[str, Any]:
+    """Vertices and edges. In a serving pipeline there is something beside them."""
+    pipeline: dict[str, Any] = whole_spec.get("pipeline", whole_spec)
+    return pipeline
+
+
+def imported(folder: Path) -> list[str]:
+    """The packages that an example imports."""
+    names = re.findall(r"^from (numaflow_\w+) import", (folder / "udf.py").read_text(encoding="utf-8"), re.MULTILINE)
+    assert names
+    return names
+
+
+def image(folder: Path) -> str:
+    """The image of an example."""
+    return f"example.org/numaflow-python/{folder.name.replace('_', '-')}:stable"
 
 
 def containers(part: Any, place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     """The containers in a pipeline, each with the name of what it is in."""
     if isinstance(part, list):
         for each in part:
-            yield from containers(each)
+            yield from containers(each, place)
     elif isinstance(part, dict):
         for name, value in part.items():
             if name == "container":
@@ -81,7 +98,7 @@ def test_edges_connect_all_vertices(spec: dict[str, Any]) -> None:
         assert set(edge) <= {"from", "to", "conditions"}
     starts, ends = ([edge[side] for edge in spec["edges"]] for side in ("from", "to"))
     for name, vertex in vertices.items():
-        assert set(vertex) - {"name", "limits", "scale", "securityContext", "volumes"} in (
+        assert set(vertex) - {"name", "limits", "scale", "securityContext", "sideInputs", "volumes"} in (
             {"source"},
             {"udf"},
             {"sink"},
@@ -91,12 +108,27 @@ def test_edges_connect_all_vertices(spec: dict[str, Any]) -> None:
     assert set(starts) | set(ends) == set(vertices)
 
 
-def test_image_has_the_name_of_the_example_and_is_where_its_kind_belongs(spec: dict[str, Any], folder: Path) -> None:
-    found = list(containers(spec))
-    assert found
-    for place, container in found:
-        assert place == PLACES[folder.parent.name]
-        assert container["image"] == f"example.org/numaflow-python/{folder.name.replace('_', '-')}:stable"
+def test_images_are_those_of_examples_and_are_where_their_kinds_belong(
+    whole_spec: dict[str, Any], folder: Path
+) -> None:
+    names = {image(each): each.relative_to(EXAMPLES) for each in FOLDERS}
+    assert len(names) == len(FOLDERS)
+    places = {each: PLACES.get(name.as_posix(), PLACES[name.parent.name]) for each, name in names.items()}
+    found = {(container["image"], place) for place, container in containers(whole_spec)}
+    assert (image(folder), places[image(folder)]) in found
+    assert found <= set(places.items())
+
+
+def test_only_side_inputs_need_images_of_several_examples(whole_spec: dict[str, Any], folder: Path) -> None:
+    images = {container["image"] for _, container in containers(whole_spec)}
+    assert images == {image(folder)} or "sideInputs" in whole_spec
+
+
+def test_side_inputs_are_those_that_vertices_use(spec: dict[str, Any]) -> None:
+    there = [side_input["name"] for side_input in spec.get("sideInputs", ())]
+    used = {name for vertex in spec["vertices"] for name in vertex.get("sideInputs", ())}
+    assert len(there) == len(used)
+    assert set(there) == used
 
 
 def test_volumes_are_there(spec: dict[str, Any]) -> None:
@@ -117,8 +149,9 @@ def test_conditions_ask_for_tags_that_the_udf_sets(spec: dict[str, Any], folder:
 def test_dockerfile_installs_and_copies_what_there_is_and_runs_it_as_nobody_special(folder: Path) -> None:
     lines = (folder / "Dockerfile").read_text(encoding="utf-8").splitlines()
     steps = [line.split(maxsplit=1) for line in lines if line and not line.startswith("#")]
-    installed = [rest.split()[-1] for word, rest in steps if word == "RUN"]
-    assert installed == [f'"{imported(folder).replace("_", "-")}[uvloop]"']
+    packages = [f'"{name.replace("_", "-")}[uvloop]"' for name in imported(folder)]
+    commands = [rest.split() for word, rest in steps if word == "RUN"]
+    assert commands == [["pip", "install", "--no-cache-dir", *packages]]
     copied = [source for word, rest in steps if word == "COPY" for source in rest.split()[:-1]]
     assert copied == ["udf.py"]
     assert all((folder / source).is_file() for source in copied)
@@ -130,8 +163,7 @@ def test_readme_names_the_example(folder: Path) -> None:
     text = (folder / "README.md").read_text(encoding="utf-8")
     for name in ("udf.py", "pipeline.yaml"):
         assert str((folder / name).relative_to(ROOT)) in text
-    image = f"example.org/numaflow-python/{folder.name.replace('_', '-')}:stable"
-    assert f"docker build -t {image} {folder.relative_to(ROOT)}\n" in text
+    assert f"docker build -t {image(folder)} {folder.relative_to(ROOT)}\n" in text
 
 
 def test_examples_are_told_of() -> None:

@@ -9,14 +9,16 @@ SHARED = {
     "HandlerError",
     "ServerError",
     "StartError",
-    "SystemMetadata",
-    "UserMetadata",
     "__version__",
 }
 """What every kind re-exports from core."""
 
+MESSAGES = {"SystemMetadata", "UserMetadata"}
+"""What kinds re-export whose handlers are given messages of other vertices."""
+
 NAMES = {
-    "numaflow_mapper": {
+    "numaflow_mapper": MESSAGES
+    | {
         "BatchMapAsyncHandler",
         "BatchMapAsyncHandlerObject",
         "BatchMapAsyncServer",
@@ -52,7 +54,8 @@ NAMES = {
         "Messages",
         "NackOptions",
     },
-    "numaflow_reducer": {
+    "numaflow_reducer": MESSAGES
+    | {
         "DROP",
         "Datum",
         "IntervalWindow",
@@ -82,7 +85,30 @@ NAMES = {
         "SyncReduceStreamer",
         "SyncReducer",
     },
-    "numaflow_sinker": {
+    "numaflow_servingstore": {
+        "Payload",
+        "ServingStore",
+        "ServingStoreAsyncObject",
+        "ServingStoreAsyncServer",
+        "ServingStoreMultiProcServer",
+        "ServingStoreObject",
+        "ServingStoreServer",
+    },
+    "numaflow_sideinput": {
+        "Response",
+        "SIDE_INPUT_DIR_PATH",
+        "SideInput",
+        "SideInputAsyncHandler",
+        "SideInputAsyncHandlerObject",
+        "SideInputAsyncServer",
+        "SideInputFile",
+        "SideInputHandler",
+        "SideInputHandlerObject",
+        "SideInputMultiProcServer",
+        "SideInputServer",
+    },
+    "numaflow_sinker": MESSAGES
+    | {
         "Datum",
         "Message",
         "NackOptions",
@@ -99,7 +125,35 @@ NAMES = {
         "Sinker",
         "Status",
     },
-    "numaflow_sourcetransformer": {
+    "numaflow_sourcer": {
+        "AckRequest",
+        "AsyncOutput",
+        "AsyncSource",
+        "LedgerFullError",
+        "Message",
+        "Nack",
+        "NackOptions",
+        "NackRequest",
+        "Offset",
+        "OffsetLedger",
+        "Output",
+        "PartitionsResponse",
+        "PendingResponse",
+        "PuttingAsyncSource",
+        "PuttingSource",
+        "ReadRequest",
+        "ReturningAsyncSource",
+        "SourceAsyncServer",
+        "SourceServer",
+        "Sourcer",
+        "SyncSource",
+        "UserMetadata",
+        "YieldingAsyncSource",
+        "YieldingSource",
+        "get_default_partitions",
+    },
+    "numaflow_sourcetransformer": MESSAGES
+    | {
         "DROP",
         "Datum",
         "Message",

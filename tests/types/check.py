@@ -2,8 +2,8 @@
 
 usage: python tests/types/check.py
 
-A line of ``wrong.py`` ends in ``# E: text`` where mypy has to report an error containing the text; it must report
-none on any other line. ``right.py`` is checked with everything else.
+A line of a file ``wrong*.py`` ends in ``# E: text`` where mypy has to report an error containing the text; it must
+report none on any other line. The files ``right*.py`` are checked with everything else.
 """
 
 import re
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-WRONG = "tests/types/wrong.py"
+WRONG = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("tests/types/wrong*.py"))
 FOLDERS = ("tests", "examples", "benchmarks", "proto")
 PACKAGES = sorted(path.parent.name for path in ROOT.glob("packages/*/src/*/__init__.py"))
 
@@ -29,29 +29,33 @@ def check_packages() -> list[str]:
 
 def check_files() -> list[str]:
     files = [str(path.relative_to(ROOT)) for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
-    done = mypy(*(file for file in files if file != WRONG))
+    done = mypy(*(file for file in files if file not in WRONG))
     return (done.stdout + done.stderr).splitlines() if done.returncode else []
 
 
 def check_wrong() -> list[str]:
+    return [problem for file in WRONG for problem in check_wrong_file(file)]
+
+
+def check_wrong_file(file: str) -> list[str]:
     expected = {}
-    for number, line in enumerate((ROOT / WRONG).read_text().splitlines(), start=1):
+    for number, line in enumerate((ROOT / file).read_text().splitlines(), start=1):
         if found := re.search(r"# E: (.+)$", line):
             expected[number] = found[1]
     problems = []
     reported: dict[int, list[str]] = {}
-    done = mypy("--no-pretty", WRONG)
+    done = mypy("--no-pretty", file)
     for line in done.stdout.splitlines():
-        if found := re.match(rf"{re.escape(WRONG)}:(\d+): error: (.+)$", line):
+        if found := re.match(rf"{re.escape(file)}:(\d+): error: (.+)$", line):
             reported.setdefault(int(found[1]), []).append(found[2])
     if not reported:
-        problems.append(f"mypy reports nothing for {WRONG}: {done.stdout}{done.stderr}")
+        problems.append(f"mypy reports nothing for {file}: {done.stdout}{done.stderr}")
     for number, text in expected.items():
         if not any(text in error for error in reported.get(number, [])):
-            problems.append(f"{WRONG}:{number}: expected an error with {text!r}, got {reported.get(number, 'none')}")
+            problems.append(f"{file}:{number}: expected an error with {text!r}, got {reported.get(number, 'none')}")
     for number, errors in reported.items():
         if number not in expected:
-            problems += [f"{WRONG}:{number}: unexpected error: {error}" for error in errors]
+            problems += [f"{file}:{number}: unexpected error: {error}" for error in errors]
     return problems
 
 

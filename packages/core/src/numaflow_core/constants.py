@@ -21,6 +21,9 @@ ENV_CONTAINER_TYPE: Final = "NUMAFLOW_UD_CONTAINER_TYPE"
 UNKNOWN_CONTAINER: Final = "unknown-container"
 """The container type outside of a pod."""
 
+ENV_REPLICA: Final = "NUMAFLOW_REPLICA"
+"""The number of this pod among those of its vertex (``pkg/apis/numaflow/v1alpha1/const.go``)."""
+
 ENV_GRACE_PERIOD: Final = "NUMAFLOW_GRPC_SHUTDOWN_GRACE_PERIOD_SECONDS"
 ENV_TRANSPORT: Final = "NUMAFLOW_TRANSPORT"
 ENV_MAX_THREADS: Final = "MAX_THREADS"

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from ._proto.nack_options_pb2 import NackOptions as WireNackOptions
+
+_LONGEST_MS: Final = timedelta.max // timedelta(milliseconds=1)
 
 
 class NackOptions:
@@ -70,11 +72,14 @@ class NackOptions:
 
     @classmethod
     def read(cls, wire: "WireNackOptions") -> "NackOptions":
-        """The options in the protobuf message."""
+        """The options in the protobuf message. A delay that a ``timedelta`` cannot hold is the longest that it can."""
+        delay = None
+        if wire.HasField("delay"):
+            delay = timedelta(milliseconds=wire.delay) if wire.delay <= _LONGEST_MS else timedelta.max
         return cls(
             reason=wire.reason if wire.HasField("reason") else None,
             max_deliveries=wire.max_deliveries if wire.HasField("max_deliveries") else None,
-            delay=timedelta(milliseconds=wire.delay) if wire.HasField("delay") else None,
+            delay=delay,
             nack_map=dict(wire.nack_map) or None,
         )
 

@@ -101,6 +101,11 @@ class Rpc(ABC):
         if not self._flush_due:
             self._schedule_flush()
 
+    def reply_with(self, messages: list[Outgoing]) -> None:
+        self._replies.extend(messages)
+        if not self._flush_due:
+            self._schedule_flush()
+
     def finished(self, call: Any) -> None:
         self._finished.append(call)
         if not self._flush_due:

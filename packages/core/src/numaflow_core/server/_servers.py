@@ -49,17 +49,17 @@ class Server(ABC):
         server_info_file: str | None,
         **settings: Unpack[Settings],
     ) -> None:
-        from ._handlers import check_handler, handler_name
+        from ._handlers import handler_name
         from ._options import make_options
 
         for name in settings:
             if name not in Settings.__annotations__:
                 raise TypeError(f"{self._rule.server}() got an unexpected keyword argument {name!r}")
         kind = self._kind
-        self._handler = check_handler(self._rule, handler)
-        self._others = {name: check_handler(rule, handler) for name, rule in self._other_rules.items()}
+        self._handlers = self._check(handler)
+        self._handler = self._handlers[kind.method]
         # Of an object with several handlers the traceback tells which.
-        self._handler_name = type(handler).__qualname__ if self._others else handler_name(self._handler)
+        self._handler_name = handler_name(self._handler) if not kind.others else type(handler).__qualname__
         self._options = make_options(
             kind.sock_path if sock_path is None else sock_path,
             max_message_size,
@@ -141,15 +141,22 @@ class Server(ABC):
 
     def _new_services(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> dict[str, Service]:
         """By the full name of the RPC."""
-        handlers = self._bind(runtime)
+        handlers = self._bind(runtime, loop)
         return {
             self._kind.path(method.name): self._new_service(runtime, loop, method.load_calls(), handlers[method.name])
             for method in self._kind.methods
         }
 
-    def _bind(self, runtime: Runtime) -> Mapping[str, Callable[..., Any]]:
+    def _check(self, handler: object) -> dict[str, Callable[..., Any]]:
+        """The user's handler of each RPC, by the RPC's name. Raises: TypeError."""
+        from ._handlers import check_handler
+
+        rules = {self._kind.method: self._rule, **self._other_rules}
+        return {name: check_handler(rule, handler) for name, rule in rules.items()}
+
+    def _bind(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[..., Any]]:
         """What each RPC calls in a run: the handlers themselves, unless a kind puts something in front of one."""
-        return {self._kind.method: self._handler, **self._others}
+        return self._handlers
 
     @abstractmethod
     def _new_service(
@@ -348,10 +355,9 @@ class MultiProcServer(Server):
         return dict(zip(paths, services, strict=True))
 
     def _new_worker_services(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> list[Service]:
-        handlers = [self._handler, *(self._others[method.name] for method in self._kind.others)]
         return [
-            self._new_service(runtime, loop, method.load_calls(), handler)
-            for method, handler in zip(self._kind.methods, handlers, strict=True)
+            self._new_service(runtime, loop, method.load_calls(), self._handlers[method.name])
+            for method in self._kind.methods
         ]
 
     def _new_service(

@@ -31,6 +31,9 @@ class Caller(Protocol):
     def reply(self, message: Outgoing) -> None:
         """A reply. In a kind with one reply to a call, its call is over; elsewhere ``finished`` says so."""
 
+    def reply_with(self, messages: list[Outgoing]) -> None:
+        """Some replies, in a kind whose calls end with ``finished``."""
+
     def finished(self, call: Any) -> None:
         """The call has made its last reply."""
 
@@ -79,9 +82,9 @@ class Codec:
 class Encoder(Protocol):
     """Makes replies of one call's results, one after the other."""
 
-    def add(self, result: Any, /) -> Outgoing | None:
-        """A result to a reply, or to nothing yet. Raises ``TypeError`` or ``ValueError`` for one that makes no
-        sense."""
+    def add(self, result: Any, /) -> Outgoing | list[Outgoing] | None:
+        """A result to a reply, to several of them, or to nothing yet. Raises ``TypeError`` or ``ValueError`` for one
+        that makes no sense."""
 
     def finish(self) -> Sequence[Outgoing]:
         """There are no more results: what is left to reply. Raises ``ValueError`` where results are missing."""
@@ -163,6 +166,14 @@ class OpenCall:
         """A result of the handler's."""
         if self.line is None or not self.line.hold(self, message):
             self.caller.reply(message)
+
+    def reply_with(self, messages: list[Outgoing]) -> None:
+        """Several results of the handler's."""
+        if self.line is None:
+            self.caller.reply_with(messages)
+        else:
+            for message in messages:
+                self.reply(message)
 
     def step_out(self) -> None:
         """Wait in the line no longer: the results are too many to be held."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Any, Final
 
-from ..buffers import Outgoing
+from ..buffers import Outgoing, count_bytes
 from . import AsyncHandler, Caller, OpenCall, StreamCodec, SyncHandler
 
 _BURST: Final = 256 * 1024
@@ -33,10 +33,15 @@ class Output:
         reply = self.encoder.add(result)
         return self.caller.ready if reply is None else self.send(reply)
 
-    def send(self, reply: Outgoing) -> bool:
-        """Reply; return whether the next reply may follow at once. If not, ``Caller.when_ready`` tells when it may."""
-        self._target.reply(reply)
-        self._size += len(reply)
+    def send(self, reply: Outgoing | list[Outgoing]) -> bool:
+        """Reply, once or several times; return whether the next reply may follow at once. If not, ``Caller.when_ready``
+        tells when it may."""
+        if isinstance(reply, list):
+            self._target.reply_with(reply)
+            self._size += count_bytes(reply)
+        else:
+            self._target.reply(reply)
+            self._size += len(reply)
         if self._size < _BURST:
             return self.caller.ready
         self._size = 0

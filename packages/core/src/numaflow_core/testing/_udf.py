@@ -93,12 +93,23 @@ class UdfClient:
     def is_ready(self, service: str, timeout: float = 1.0) -> bool:
         """What ``IsReady`` of ``service`` (``"map.v1.Map"``) says; false if it fails, or takes more than ``timeout``
         seconds."""
-        call = self._channel.unary_unary(f"/{service}/IsReady")
         try:
-            reply: bytes = call(b"", timeout=timeout)
-        except grpc.RpcError:
+            reply = self.call(f"/{service}/IsReady", b"", timeout=timeout)
+        except RpcEndedError:
             return False
         return ReadyResponse.FromString(reply).ready
+
+    def call(self, rpc: str, message: bytes, *, timeout: float = 10.0) -> bytes:
+        """A unary RPC (``"/sideinput.v1.SideInput/RetrieveSideInput"``): a message, and its reply.
+
+        Raises:
+            RpcEndedError: the RPC ended with another status than OK; after ``timeout`` seconds with DEADLINE_EXCEEDED.
+        """
+        try:
+            reply: bytes = self._channel.unary_unary(rpc)(message, timeout=timeout)
+        except grpc.RpcError as error:
+            raise RpcEndedError(_outcome(error)) from None
+        return reply
 
     def open(self, rpc: str, *, deadline: float | None = None, gzip: bool = False) -> "RawStream":
         """Open a stream of ``rpc`` (``"/map.v1.Map/MapFn"``). With a ``deadline``, the call may take that many seconds;

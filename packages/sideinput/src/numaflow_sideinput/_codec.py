@@ -1,0 +1,31 @@
+"""Side input responses, from the user's types to the wire. A request has nothing in it."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from numaflow_core.buffers import Buffer
+from numaflow_core.flow import SingleFlow
+from numaflow_core.kind import Calls
+from numaflow_core.strategy import Codec
+
+from ._datatypes import Response
+from ._proto.sideinput_pb2 import SideInputResponse
+
+METHOD: Final = "RetrieveSideInput"
+
+
+def _call(handler: Callable[[], Any], _: Buffer) -> tuple[None, Any]:
+    return None, handler()
+
+
+def _encode(_: None, result: object) -> bytes:
+    if not isinstance(result, Response):
+        raise TypeError(
+            "a side input handler must return Response.broadcast_message(value) or Response.no_broadcast_message(), "
+            f"got {type(result).__name__}: {result!r:.80}"
+        )
+    return SideInputResponse(value=result._value, no_broadcast=result._no_broadcast).SerializeToString()
+
+
+RETRIEVE: Final = Calls(partial(SingleFlow, METHOD), Codec(_call, _encode))

@@ -1,0 +1,291 @@
+"""Reads that end in time, whatever the read handler does.
+
+The handler runs apart from the reads, on a thread or in a task of its own. A read takes what the handler makes, until
+it has enough, the handler's call has ended, or its time is over; the handler goes on, and what it makes is kept for the
+next read. A call may make as many messages as its read asked for, at any time; before one more than that is taken from
+it, it has to wait for the next read, so that what is kept is bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from time import monotonic
+from typing import Any, Final
+
+from numaflow_core.messages import iterable
+from numaflow_core.strategy import OnFailure, OpenCall
+
+from ._datatypes import Message, ReadRequest
+
+_COMPLAINT: Final = "a read handler must yield Message objects, return them, or put them into its output"
+
+_BATCH: Final = 128
+"""Messages that are encoded in one go, at most."""
+
+_SLICE: Final = 0.005
+"""Seconds of a handler that never suspends, after which other tasks of the loop get a turn."""
+
+
+class ReadingEndedError(BaseException):
+    """Unwinds a read handler that puts a message when the server has ended."""
+
+
+class _Reading:
+    """What a read handler has made, and what it may make."""
+
+    def __init__(self, handler: Callable[..., Any], *, takes_output: bool, on_failure: OnFailure) -> None:
+        self._handler = handler
+        self._takes_output = takes_output
+        self._on_failure = on_failure
+        self._kept: deque[Message] = deque()
+        self._turn = 0  # number of the latest read: one of a stream that is gone may be about
+        self._allowance = 0  # how many more messages the call may make
+        self._closed = False
+
+    def _begin(self, request: ReadRequest) -> int:
+        self._turn += 1
+        self._allowance = request.num_records - len(self._kept)
+        return self._turn
+
+    def _is_over(self, turn: int, call: OpenCall) -> bool:
+        """Whether a read is to end at once: what there is, is the next one's."""
+        return turn != self._turn or call.left or self._closed
+
+    def _take(self, wanted: int) -> list[Message]:
+        take = self._kept.popleft
+        return [take() for _ in range(min(wanted, len(self._kept), _BATCH))]
+
+    def _keep(self, message: object) -> None:
+        if not isinstance(message, Message):
+            raise TypeError(f"{_COMPLAINT}, got {type(message).__name__}: {message!r:.80}")
+        self._kept.append(message)
+        self._allowance -= 1
+
+
+class SyncReading(_Reading):
+    """Reads of a sync handler. The handler gets a thread that lives as long as the server."""
+
+    def __init__(self, handler: Callable[..., Any], *, takes_output: bool, on_failure: OnFailure) -> None:
+        super().__init__(handler, takes_output=takes_output, on_failure=on_failure)
+        self._thread: threading.Thread | None = None
+        self._next: ReadRequest | None = None
+        self._running = False  # a call has been asked for and has not ended
+        lock = threading.Lock()
+        self._news = threading.Condition(lock)  # for the read
+        self._room = threading.Condition(lock)  # for the handler's thread
+
+    def read(self, call: OpenCall) -> Iterator[list[Message]]:
+        """What one read gets, in batches. A batch is taken when the peer has room for it."""
+        request: ReadRequest = call.token
+        deadline = monotonic() + request.timeout_in_ms / 1000
+        wanted = request.num_records
+        called = False
+        with self._news:
+            turn = self._begin(request)
+            self._news.notify_all()  # the read before, should it still wait
+            self._room.notify_all()
+        while wanted:
+            with self._news:
+                while not self._kept and not self._is_over(turn, call):
+                    if not self._running:
+                        if called:
+                            return
+                        called = True
+                        self._call(ReadRequest(wanted, _milliseconds(deadline - monotonic())))
+                    left = deadline - monotonic()
+                    if left <= 0:
+                        return
+                    self._news.wait(left)
+                if self._is_over(turn, call):
+                    return
+                batch = self._take(wanted)
+            wanted -= len(batch)
+            yield batch
+            if monotonic() >= deadline:
+                return
+
+    def put(self, message: Message, /) -> None:
+        """As ``Output`` says."""
+        with self._room:
+            if self._closed:
+                raise ReadingEndedError
+            self._keep(message)
+            self._news.notify()
+            while self._allowance < 0 and not self._closed:
+                self._room.wait()
+            if self._closed:
+                raise ReadingEndedError
+
+    def close(self) -> None:
+        """Let go of the thread; a handler that blocks keeps it until the process ends."""
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+            self._room.notify_all()
+
+    def _call(self, request: ReadRequest) -> None:
+        self._running = True
+        self._next = request
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="numaflow-read", daemon=True)
+            self._thread.start()
+        else:
+            self._room.notify_all()
+
+    def _work(self) -> None:
+        try:
+            while (request := self._take_request()) is not None:
+                self._make(request)
+                with self._news:
+                    self._running = False
+                    self._news.notify_all()
+        except ReadingEndedError:
+            pass
+        except BaseException as error:  # the server ends
+            self._on_failure(error)
+
+    def _take_request(self) -> ReadRequest | None:
+        with self._room:
+            while self._next is None and not self._closed:
+                self._room.wait()
+            request, self._next = self._next, None
+            return None if self._closed else request
+
+    def _make(self, request: ReadRequest) -> None:
+        """One call of the handler."""
+        result = self._handler(request, self) if self._takes_output else self._handler(request)
+        if result is None and self._takes_output:
+            return
+        try:
+            for message in iterable(result, _COMPLAINT):
+                self.put(message)
+        finally:
+            close = getattr(result, "close", None)
+            if close is not None:
+                close()
+
+
+class AsyncReading(_Reading):
+    """Reads of an async handler. Each call is a task; there is one at a time. All of it is on one event loop."""
+
+    def __init__(
+        self,
+        handler: Callable[..., Any],
+        *,
+        takes_output: bool,
+        on_failure: OnFailure,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        super().__init__(handler, takes_output=takes_output, on_failure=on_failure)
+        self._loop = loop
+        self._task: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()  # for the read
+        self._room = asyncio.Event()  # for the handler
+        self._slice_ends = 0.0
+
+    async def read(self, call: OpenCall) -> AsyncIterator[list[Message]]:
+        """As ``SyncReading.read``."""
+        request: ReadRequest = call.token
+        deadline = monotonic() + request.timeout_in_ms / 1000
+        wanted = request.num_records
+        called = False
+        turn = self._begin(request)
+        self._news.set()  # the read before, should it still wait
+        self._room.set()
+        over = False
+
+        def end() -> None:
+            nonlocal over
+            over = True
+            self._news.set()
+
+        timer = self._loop.call_later(request.timeout_in_ms / 1000, end)
+        try:
+            while wanted:
+                while not self._kept and not self._is_over(turn, call):
+                    if self._task is None:
+                        if called:
+                            return
+                        called = True
+                        self._call(ReadRequest(wanted, _milliseconds(deadline - monotonic())))
+                    if over:
+                        return
+                    self._news.clear()
+                    await self._news.wait()
+                if self._is_over(turn, call):
+                    return
+                batch = self._take(wanted)
+                wanted -= len(batch)
+                yield batch
+                if monotonic() >= deadline:
+                    return
+        finally:
+            timer.cancel()
+
+    async def put(self, message: Message, /) -> None:
+        """As ``AsyncOutput`` says."""
+        if not self._kept:
+            self._news.set()
+        self._keep(message)
+        while self._allowance < 0:
+            self._room.clear()
+            await self._room.wait()
+        if monotonic() > self._slice_ends:
+            await asyncio.sleep(0)
+            self._slice_ends = monotonic() + _SLICE
+
+    def close(self) -> None:
+        """End the handler's task. On any thread."""
+        try:
+            self._loop.call_soon_threadsafe(self._close)
+        except RuntimeError:
+            pass  # the loop is closed, and its tasks with it
+
+    def _close(self) -> None:
+        self._closed = True
+        self._news.set()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _call(self, request: ReadRequest) -> None:
+        self._slice_ends = monotonic() + _SLICE
+        self._task = self._loop.create_task(self._work(request), name="numaflow-read")
+
+    async def _work(self, request: ReadRequest) -> None:
+        try:
+            await self._make(request)
+        except asyncio.CancelledError as error:
+            if not self._closed:
+                self._on_failure(error)
+            raise
+        except BaseException as error:  # the server ends
+            self._on_failure(error)
+        else:
+            self._task = None
+            self._news.set()
+
+    async def _make(self, request: ReadRequest) -> None:
+        """One call of the handler."""
+        result = self._handler(request, self) if self._takes_output else self._handler(request)
+        if hasattr(result, "__aiter__"):
+            if not hasattr(result, "aclose"):
+                async for message in result:
+                    await self.put(message)
+                return
+            async with aclosing(result):
+                async for message in result:
+                    await self.put(message)
+            return
+        result = await result
+        if result is None and self._takes_output:
+            return
+        for message in iterable(result, _COMPLAINT):
+            await self.put(message)
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(0, round(seconds * 1000))

@@ -1,0 +1,186 @@
+"""The source servers."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from numaflow_core.constants import MAX_MESSAGE_SIZE
+from numaflow_core.kind import Calls, Kind, Method, OpenCalls
+from numaflow_core.server import AsyncServer, HandlerRule, Server, ShutdownCallback, SyncServer
+
+from ._handlers import Sourcer
+from ._version import __version__
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Mapping
+
+    from typing_extensions import Unpack
+
+    from numaflow_core.server import Settings
+    from numaflow_core.server._runtime import Runtime
+
+    from ._handlers import AsyncSource, SyncSource
+
+_READ, _PARTITIONS = "ReadFn", "PartitionsFn"
+
+
+def _load_calls(method: str) -> Calls | OpenCalls:
+    from ._codec import CALLS
+
+    return CALLS[method]
+
+
+KIND: Final = Kind(
+    name="source",
+    distribution="numaflow-sourcer",
+    version=__version__,
+    package_root=os.path.dirname(__file__),
+    service="source.v1.Source",
+    method=_READ,
+    socket_name="source.sock",
+    info_name="sourcer-server-info",
+    info_metadata={},
+    load_calls=partial(_load_calls, _READ),
+    others=tuple(Method(name, partial(_load_calls, name)) for name in ("AckFn", "NackFn", "PendingFn", _PARTITIONS)),
+)
+SOURCE_SOCK_PATH: Final = KIND.sock_path
+SOURCE_SERVER_INFO_FILE_PATH: Final = KIND.info_path
+
+
+def _rule(server: str, wants_async: bool, instead: str) -> HandlerRule:
+    return HandlerRule(
+        server, Sourcer, ("datum",), wants_async, instead, generates=None, attribute="read_handler", functions=False
+    )
+
+
+def _other_rules(read: HandlerRule) -> dict[str, HandlerRule]:
+    rule = read._replace(generates=False)
+    return {
+        "AckFn": rule._replace(attribute="ack_handler", parameters=("ack_request",)),
+        "NackFn": rule._replace(attribute="nack_handler", parameters=("nack_request",)),
+        "PendingFn": rule._replace(attribute="pending_handler", parameters=()),
+        _PARTITIONS: rule._replace(attribute="active_partitions_handler", parameters=()),
+    }
+
+
+class _SourceServer(Server):
+    """What both servers have: the user's object, taken apart."""
+
+    _kind = KIND
+    _is_async: ClassVar[bool]
+
+    def _check(self, handler: object) -> dict[str, Callable[..., Any]]:
+        from numaflow_core.server._handlers import check_handler
+
+        partitions = self._other_rules[_PARTITIONS]
+        own, total_own = (
+            _overridden(handler, name) for name in ("active_partitions_handler", "total_partitions_handler")
+        )
+        if not own and callable(getattr(handler, "partitions_handler", None)):
+            partitions, own = partitions._replace(attribute="partitions_handler"), True
+        rules = {**self._other_rules, _PARTITIONS: partitions}
+        if not own:
+            del rules[_PARTITIONS]
+        total = check_handler(partitions._replace(attribute="total_partitions_handler"), handler) if total_own else None
+        wanted = self._rule._replace(parameters=("datum", "output"))
+        try:
+            self._takes_output, read = True, check_handler(wanted, handler)
+        except TypeError:
+            self._takes_output, read = False, check_handler(self._rule, handler)
+        checked = {name: check_handler(rule, handler) for name, rule in rules.items()}
+        join = _join_async if self._is_async else _join
+        return {**checked, _READ: read, _PARTITIONS: join(checked.get(_PARTITIONS), total)}
+
+    def _bind(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[..., Any]]:
+        from ._reading import AsyncReading, SyncReading
+
+        read = self._handlers[_READ]
+        reading: AsyncReading | SyncReading
+        if self._is_async:
+            reading = AsyncReading(read, takes_output=self._takes_output, on_failure=runtime.fail, loop=loop)
+        else:
+            reading = SyncReading(read, takes_output=self._takes_output, on_failure=runtime.fail)
+        runtime.at_end(reading.close)
+        return {**self._handlers, _READ: reading.read}
+
+
+def _overridden(handler: object, name: str) -> bool:
+    """Whether the user has written the method, whose default would do on a server of either colour."""
+    method = getattr(handler, name, None)
+    return callable(method) and getattr(method, "__func__", None) is not getattr(Sourcer, name)
+
+
+def _join(active: Callable[[], Any] | None, total: Callable[[], Any] | None) -> Callable[[], Any]:
+    """The two handlers that answer one RPC."""
+    active = active or _default_partitions
+    return lambda: (active(), total() if total is not None else None)
+
+
+def _join_async(active: Callable[[], Any] | None, total: Callable[[], Any] | None) -> Callable[[], Any]:
+    async def partitions() -> tuple[object, object]:
+        return (
+            await active() if active is not None else _default_partitions(),
+            await total() if total is not None else None,
+        )
+
+    return partitions
+
+
+def _default_partitions() -> object:
+    from ._datatypes import PartitionsResponse, get_default_partitions
+
+    return PartitionsResponse(get_default_partitions())
+
+
+class SourceServer(_SourceServer, SyncServer):
+    """Serves a source whose handlers are sync. Each handler has a thread of its own, so that one that blocks does not
+    hold up the others."""
+
+    _rule = _rule("SourceServer", False, "SourceAsyncServer")
+    _other_rules = _other_rules(_rule)
+    _is_async = False
+
+    def __init__(
+        self,
+        sourcer_instance: SyncSource,
+        sock_path: str = SOURCE_SOCK_PATH,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str = SOURCE_SERVER_INFO_FILE_PATH,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """``sourcer_instance`` is the source, and ``max_threads`` changes nothing: no handler runs beside itself. The
+        other arguments are those of ``SyncServer``."""
+        super().__init__(sourcer_instance, sock_path, max_message_size, max_threads, server_info_file, **settings)
+
+
+class SourceAsyncServer(_SourceServer, AsyncServer):
+    """Serves a source whose handlers are async, on the main thread's event loop."""
+
+    _rule = _rule("SourceAsyncServer", True, "SourceServer")
+    _other_rules = _other_rules(_rule)
+    _is_async = True
+
+    def __init__(
+        self,
+        sourcer_instance: AsyncSource,
+        sock_path: str = SOURCE_SOCK_PATH,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_threads: int | None = None,
+        server_info_file: str = SOURCE_SERVER_INFO_FILE_PATH,
+        shutdown_callback: ShutdownCallback | None = None,
+        **settings: Unpack[Settings],
+    ) -> None:
+        """``sourcer_instance`` is the source; the other arguments are those of ``AsyncServer``."""
+        super().__init__(
+            sourcer_instance,
+            sock_path,
+            max_message_size,
+            max_threads,
+            server_info_file,
+            shutdown_callback,
+            **settings,
+        )

@@ -1,0 +1,194 @@
+"""Reads by themselves: what is kept, what the handler may make, who waits for whom."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime, timezone
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from numaflow_core.strategy import OpenCall
+from numaflow_sourcer import Message, Offset, ReadRequest
+from numaflow_sourcer._reading import AsyncReading, SyncReading
+
+TIME = datetime(2024, 1, 1, tzinfo=timezone.utc)
+
+
+def message(number: int) -> Message:
+    return Message(b"%d" % number, Offset(b"%d" % number, 0), TIME)
+
+
+def call(num_records: int, timeout_in_ms: int = 10_000) -> OpenCall:
+    return OpenCall(None, ReadRequest(num_records, timeout_in_ms))  # type: ignore[arg-type]
+
+
+def fail(error: BaseException) -> None:
+    raise AssertionError(f"the handler failed: {error!r}")
+
+
+class Read:
+    """Reads of a sync handler."""
+
+    def __init__(self, handler: Callable[..., Any], *, takes_output: bool = False) -> None:
+        self.reading = SyncReading(handler, takes_output=takes_output, on_failure=fail)
+
+    def __call__(self, num_records: int, timeout_in_ms: int = 10_000) -> list[int]:
+        batches = self.reading.read(call(num_records, timeout_in_ms))
+        return [int(each.payload) for batch in batches for each in batch]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = monotonic() + 10
+    while not condition():
+        assert monotonic() < end
+        time.sleep(0.001)
+
+
+def test_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
+    made = []
+
+    def handler(datum: ReadRequest) -> Iterator[Message]:
+        for number in range(100):
+            made.append(number)
+            yield message(number)
+
+    read = Read(handler)
+    assert read(10) == list(range(10))
+    wait_for(lambda: len(made) == 11)
+    time.sleep(0.05)
+    assert len(made) == 11
+    assert read(1) == [10]
+    assert read(20) == list(range(11, 31))
+    read.reading.close()
+    assert read.reading._thread is not None
+    read.reading._thread.join(10)
+    assert not read.reading._thread.is_alive()
+
+
+def test_late_handler_that_keeps_to_its_number_never_waits() -> None:
+    """A lock that it holds until it returns is free before the next read."""
+    lock = threading.Lock()
+    begun, go = threading.Event(), threading.Event()
+
+    def handler(datum: ReadRequest) -> Iterator[Message]:
+        with lock:
+            begun.set()
+            go.wait(10)
+            for number in range(datum.num_records):
+                yield message(number)
+
+    read = Read(handler)
+    assert read(50, 20) == []
+    assert begun.wait(10)
+    go.set()
+    assert lock.acquire(timeout=10)
+    lock.release()
+    assert read(50, 0) == list(range(50))
+    read.reading.close()
+
+
+def test_handler_gets_what_is_left_of_a_read() -> None:
+    asked = []
+
+    def handler(datum: ReadRequest, output: Any) -> None:
+        asked.append(datum)
+        for number in range(3):
+            output.put(message(number))
+
+    read = Read(handler, takes_output=True)
+    assert read(2, 5000) == [0, 1]
+    assert read(10, 5000) == [2, 0, 1, 2]
+    assert [datum.num_records for datum in asked] == [2, 9]
+    assert 0 < asked[1].timeout_in_ms <= 5000
+    read.reading.close()
+
+
+def test_newer_read_ends_the_older_one() -> None:
+    block = threading.Event()
+
+    def handler(datum: ReadRequest) -> Iterator[Message]:
+        block.wait(30)
+        yield message(1)
+
+    read = Read(handler)
+    found: list[list[int]] = []
+    older = threading.Thread(target=lambda: found.append(read(10, 60_000)))
+    older.start()
+    wait_for(lambda: read.reading._running)
+    assert read(10, 50) == []
+    older.join(10)
+    assert found == [[]]
+    block.set()
+    assert read(1) == [1]
+    read.reading.close()
+
+
+def test_read_of_a_stream_that_left_takes_nothing() -> None:
+    def handler(datum: ReadRequest) -> Iterator[Message]:
+        yield message(1)
+
+    reading = SyncReading(handler, takes_output=False, on_failure=fail)
+    gone = call(10)
+    gone.left = True
+    assert list(reading.read(gone)) == []
+    assert [len(batch) for batch in reading.read(call(10))] == [1]
+    reading.close()
+
+
+@pytest.mark.parametrize("wrong", [None, b"bytes", 3])
+def test_what_is_no_message_is_an_error(wrong: object) -> None:
+    errors: list[BaseException] = []
+    reading = SyncReading(lambda datum: wrong, takes_output=False, on_failure=errors.append)
+    assert list(reading.read(call(1, 200))) == []
+    assert [type(error) for error in errors] == [TypeError]
+    reading.close()
+
+
+def test_async_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
+    made = []
+
+    async def handler(datum: ReadRequest) -> AsyncIterator[Message]:
+        for number in range(100):
+            made.append(number)
+            yield message(number)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        reading = AsyncReading(handler, takes_output=False, on_failure=fail, loop=loop)
+
+        async def read(count: int, timeout: int = 10_000) -> list[int]:
+            return [int(each.payload) async for batch in reading.read(call(count, timeout)) for each in batch]
+
+        assert await read(10) == list(range(10))
+        await asyncio.sleep(0.02)
+        assert len(made) == 11
+        assert await read(1, 0) == [10]
+        # The first call ends within this read, and one more begins.
+        assert await read(300, 10_000) == [*range(11, 100), *range(100)]
+        reading.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+
+
+def test_async_close_ends_the_task() -> None:
+    ended = []
+
+    async def handler(datum: ReadRequest, output: Any) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(True)
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        reading = AsyncReading(handler, takes_output=True, on_failure=fail, loop=loop)
+        assert [batch async for batch in reading.read(call(1, 10))] == []
+        reading.close()
+        await asyncio.sleep(0.01)
+        assert ended == [True]
+
+    asyncio.run(main())
