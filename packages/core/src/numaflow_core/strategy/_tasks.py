@@ -191,6 +191,7 @@ class AsyncInbox(OpenCall):
             pass
         return not self.left
 
+
 class OpenTaskStrategy:
     """Runs each open call in a task of its own, up to ``limit`` at once.
 
