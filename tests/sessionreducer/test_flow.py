@@ -25,7 +25,7 @@ class Call(OpenCall):
     """A call that does nothing until the test says so."""
 
     def __init__(self, token: Any) -> None:
-        super().__init__(None, token)
+        super().__init__(None, token)  # type: ignore[arg-type]
         self.inputs_: list[Any] = []
         self.size = 0
         self.ended = False
@@ -425,9 +425,9 @@ def test_parent_passes_everything_on_by_keys() -> None:
     assert desk.send(*operations) == []
     (call,) = desk.calls
     assert call.inputs_ == [(keys_number(each.sessions[0].keys), encode(each)) for each in operations]
-    assert not call.ended
+    assert [call.ended for call in desk.calls] == [False]
     desk.flow.half_closed()
-    assert call.ended
+    assert [call.ended for call in desk.calls] == [True]
     assert desk.flow.finished(call) == ()
     assert desk.flow.closed() == ()
 
