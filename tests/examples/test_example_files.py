@@ -78,5 +78,6 @@ def test_dockerfile_copies_what_there_is_and_runs_it_as_nobody_special(folder: P
 
 def test_readme_names_the_example(folder: Path) -> None:
     text = (folder / "README.md").read_text(encoding="utf-8")
-    assert f"examples/map/{folder.name}/udf.py" in text
-    assert f"examples/map/{folder.name}/pipeline.yaml" in text
+    path = folder.relative_to(EXAMPLES.parent)
+    assert f"{path}/udf.py" in text
+    assert f"{path}/pipeline.yaml" in text

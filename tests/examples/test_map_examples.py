@@ -1,45 +1,26 @@
 """Every example runs as a process of its own, answers as its README says, and ends well."""
 
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from time import monotonic, sleep
 
 import pytest
 
 from numaflow_mapper import DROP, Datum, Message
 from numaflow_mapper.testing import MapClient
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+from .running import EXAMPLES, running
 
 
 @contextmanager
 def example(name: str, folder: Path) -> Iterator[MapClient]:
-    """A client of a running example, which then is sent SIGTERM."""
-    sock, info, log = folder / "map.sock", folder / "info", folder / "log"
-    command = [sys.executable, str(EXAMPLES / "run.py"), str(EXAMPLES / "map" / name / "udf.py")]
-    with log.open("wb") as output:
-        process = subprocess.Popen([*command, "--sock", str(sock), "--info", str(info)], stderr=output)
-    try:
-        deadline = monotonic() + 30
-        while not info.exists():
-            assert process.poll() is None, log.read_text()
-            assert monotonic() < deadline, log.read_text()
-            sleep(0.02)
-        with MapClient(str(sock)) as client:
-            assert client.is_ready()
-            yield client
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text()
-        assert not sock.exists()
-        assert not info.exists()
-    finally:
-        process.kill()
-        process.wait()
+    """A client of a running example."""
+    with running(f"map/{name}", folder) as sock, MapClient(sock) as client:
+        assert client.is_ready()
+        yield client
 
 
 def datum(value: bytes, *keys: str) -> Datum:

@@ -15,7 +15,7 @@ import aiorun
 from ..errors import GracePeriodError, HandlerError, ServerError
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
-from ._memory import keep_freed_memory
+from ._memory import collect_in_large_steps, keep_freed_memory
 from ._runtime import Runtime, exit_now
 from ._types import ShutdownCallback
 
@@ -42,6 +42,7 @@ def run_in_foreground(
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start() handles signals and must be called on the main thread; elsewhere use serving()")
     keep_freed_memory()
+    collect_in_large_steps()
     aiorun_logger = logging.getLogger("aiorun")
     if aiorun_logger.level == logging.NOTSET:
         aiorun_logger.setLevel(logging.WARNING)  # its steps are ours, and we log them

@@ -1,11 +1,13 @@
-"""glibc's allocator, set for a process whose work is to hold messages for a moment.
+"""The allocator and the garbage collector, set for a process whose work is to hold messages for a moment and, where a
+kind has keys, the state of many keys for long.
 
-With its defaults every message of 128 KiB and more is mapped and unmapped, and the heap shrinks whenever a batch of
+With glibc's defaults every message of 128 KiB and more is mapped and unmapped, and the heap shrinks whenever a batch of
 them is done: the pages are faulted in anew for the next batch, which took five times as long as everything else done
 to a message of 1 MB. So large blocks come from the heap, and the heap keeps some freed memory.
 """
 
 import ctypes
+import gc
 import os
 from typing import Final
 
@@ -14,6 +16,8 @@ _M_MMAP_THRESHOLD: Final = -3
 _MMAP_THRESHOLD: Final = 32 << 20  # the most that glibc takes
 _KEPT: Final = 64 << 20
 _USERS_OWN: Final = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
+
+_PYTHONS_OWN: Final = ((700, 10), (2000, 10))  # until Python 3.12, and since
 
 
 def keep_freed_memory() -> None:
@@ -27,3 +31,11 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
     mallopt(_M_TRIM_THRESHOLD, _KEPT)
+
+
+def collect_in_large_steps() -> None:
+    """Let the garbage collector look for cycles every 10,000 new objects, and through all objects more rarely. With its
+    defaults it goes, at 100,000 open keys of async handlers, through a million objects so often that it takes most of
+    the time. Does nothing where the user has set it."""
+    if gc.isenabled() and gc.get_threshold()[:2] in _PYTHONS_OWN:
+        gc.set_threshold(10_000, 20, 20)

@@ -23,7 +23,7 @@ from ..strategy._pipe import FrameType as Pipe
 from ..strategy._workers import Worker
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
-from ._memory import keep_freed_memory
+from ._memory import collect_in_large_steps, keep_freed_memory
 from ._options import Options
 from ._report import describe
 from ._rpcs import Rpc, RpcContext
@@ -96,6 +96,7 @@ def _work(
             signal.signal(name, _leave_it_to_the_parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         keep_freed_memory()
+        collect_in_large_steps()
         asyncio.set_event_loop(None)
         status = _run(number, pipe, kind, options, new_service)
     except BaseException:

@@ -1,0 +1,168 @@
+"""The codec against bytes that are put together by the upstream schema's field numbers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from numaflow_core.kind import OpenCalls
+from numaflow_core.strategy import OpenCall
+from numaflow_reducer import Datum, Message
+from numaflow_reducer._codec import REDUCE, REDUCE_STREAM
+from numaflow_reducer._flow import WindowFlow
+
+from .wire import (
+    APPEND,
+    OPEN,
+    SECOND,
+    bytes_field,
+    message,
+    number_field,
+    operation,
+    payload,
+    request,
+    timestamp,
+    window,
+)
+
+WINDOW = window(1_700_000_000_123_456_789, 1_700_000_060_000_000_001)
+
+
+class Desk:
+    """Notes what a flow does."""
+
+    def __init__(self) -> None:
+        self.fed: list[tuple[OpenCall, list[Any], int]] = []
+        self.completed: list[OpenCall] = []
+        self.freed = 0
+        self.later_calls: list[Any] = []
+
+    def begin(self, token: Any) -> OpenCall:
+        return OpenCall(self, token)  # type: ignore[arg-type]
+
+    def feed(self, call: OpenCall, inputs: Sequence[Any], size: int) -> None:
+        self.fed.append((call, list(inputs), size))
+
+    def complete(self, call: OpenCall) -> None:
+        self.completed.append(call)
+
+    def consumed(self, size: int) -> None:
+        self.freed += size
+
+    def later(self, seconds: float, callback: Any) -> None:
+        self.later_calls.append(callback)
+
+
+def feed(*messages: bytes) -> Desk:
+    desk = Desk()
+    assert WindowFlow(desk).receive(list(messages)) == ()
+    return desk
+
+
+def test_a_request_with_everything() -> None:
+    entry = bytes_field(1, b"trace") + bytes_field(2, b"1")
+    group = bytes_field(1, bytes_field(1, b"key") + bytes_field(2, b"\xff"))
+    metadata = bytes_field(1, b"in") + bytes_field(3, bytes_field(1, b"group") + bytes_field(2, group))
+    body = payload(
+        ["k1", "k2"],
+        b"\x00value\xff",
+        1_700_000_000_123_456_789,
+        -1_000_000,
+        bytes_field(5, entry) + bytes_field(6, metadata),
+    )
+    wire = request(body, operation(OPEN, WINDOW))
+    ((call, inputs, size),) = feed(wire).fed
+    (datum,) = inputs
+    assert size == len(wire)
+    assert call.token.keys == ("k1", "k2")
+    assert isinstance(datum, Datum)
+    assert datum.keys == ["k1", "k2"]
+    assert datum.value == b"\x00value\xff"
+    assert datum.event_time_ns == 1_700_000_000_123_456_789
+    assert datum.watermark_ns == -1_000_000
+    assert datum.has_watermark
+    assert datum.headers == {"trace": "1"}
+    assert datum.previous_vertex == "in"
+    assert datum.user_metadata["group"]["key"] == b"\xff"
+    interval = call.token.window.metadata.interval_window
+    assert (interval.start_ns, interval.end_ns) == (1_700_000_000_123_456_789, 1_700_000_060_000_000_001)
+
+
+def test_each_call_is_fed_once_per_batch() -> None:
+    sizes = [len(message(APPEND, WINDOW, [key], b"x")) for key in "ab"]
+    desk = feed(*(message(APPEND, WINDOW, [key], b"x") for key in "abbaa"))
+    assert [(call.token.keys, len(inputs), size) for call, inputs, size in desk.fed] == [
+        (("a",), 3, 3 * sizes[0]),
+        (("b",), 2, 2 * sizes[1]),
+    ]
+
+
+def results(calls: OpenCalls, *messages: Message) -> list[bytes]:
+    ((call, _, _),) = feed(message(OPEN, WINDOW)).fed
+    encoder = calls.codec.encoder(call.token)
+    replies = [encoder.add(each) for each in calls.codec.items(messages)]
+    assert encoder.finish() == ()
+    return [bytes(reply) for reply in replies if reply is not None]
+
+
+@pytest.mark.parametrize("calls", [REDUCE, REDUCE_STREAM])
+def test_results(calls: OpenCalls) -> None:
+    echo = bytes_field(2, WINDOW)
+    assert results(calls, Message(b"value"), Message(b"", ["a", "b"], ["t1", "t2"]), Message.to_drop()) == [
+        echo + bytes_field(1, bytes_field(2, b"value")),
+        echo
+        + bytes_field(
+            1,
+            bytes_field(3, b"t1")
+            + bytes_field(3, b"t2")
+            + bytes_field(1, b"a")
+            + bytes_field(1, b"b")
+            + bytes_field(2, b""),
+        ),
+        echo + bytes_field(1, bytes_field(3, b"U+005C__DROP__") + bytes_field(2, b"")),
+    ]
+
+
+def test_a_large_result() -> None:
+    value = bytes(range(256)) * 1024
+    (reply,) = results(REDUCE, Message(value, ["key"]))
+    assert reply == bytes_field(2, WINDOW) + bytes_field(1, bytes_field(1, b"key") + bytes_field(2, value))
+
+
+def test_eof_echoes_the_window() -> None:
+    desk = Desk()
+    flow = WindowFlow(desk)
+    flow.receive([message(OPEN, WINDOW), message(APPEND, WINDOW, ["other"])])
+    flow.half_closed()
+    assert [call.token.keys for call in desk.completed] == [("key",), ("other",)]
+    assert list(flow.closed()) == [bytes_field(2, WINDOW) + number_field(3, 1)]
+
+
+def test_a_window_with_fields_that_we_do_not_know_is_echoed_too() -> None:
+    strange = WINDOW + bytes_field(9, b"new")
+    ((call, _, _),) = feed(message(OPEN, strange)).fed
+    assert call.token.window.response == bytes_field(2, strange)
+
+
+def test_the_same_window_with_another_slot_is_another() -> None:
+    desk = feed(message(OPEN, window(0, SECOND, "0")), message(OPEN, window(0, SECOND, "1")))
+    assert len(desk.fed) == 2
+
+
+def test_timestamps_of_the_epoch_are_times() -> None:
+    ((call, _, _),) = feed(message(OPEN, bytes_field(1, timestamp(0)) + bytes_field(2, timestamp(0)))).fed
+    assert call.token.window.metadata.interval_window.start_ns == 0
+
+
+@pytest.mark.parametrize("result", [b"x", 7, [b"x"], ["text"]])
+def test_results_that_make_no_sense(result: object) -> None:
+    with pytest.raises(TypeError, match="a reduce handler must return Messages"):
+        REDUCE.codec.items(result)
+
+
+def test_stream_results_that_make_no_sense() -> None:
+    with pytest.raises(TypeError, match="a reduce stream handler must be a generator"):
+        REDUCE_STREAM.codec.items(7)
+    ((call, _, _),) = feed(message(OPEN, WINDOW)).fed
+    with pytest.raises(TypeError, match="a reduce stream handler must make Message objects, got bytes"):
+        REDUCE_STREAM.codec.encoder(call.token).add(b"x")
