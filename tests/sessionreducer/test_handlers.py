@@ -73,7 +73,7 @@ class Returns(Async):
 
 
 class NotAsync(Async):
-    def session_reduce(self, keys: list[str], datums: AsyncIterable[Datum], /) -> AsyncIterable[Message]:
+    def session_reduce(self, keys: list[str], datums: AsyncIterable[Datum], /) -> AsyncIterator[Message]:
         raise NotImplementedError
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "MERGE",
     "OPEN",
     "SECOND",
+    "bytes_field",
     "eof",
     "keyed",
     "message",
