@@ -161,12 +161,12 @@ class SessionFlow:
     def finished(self, call: OpenCall) -> Sequence[Outgoing]:
         """The EOF, unless the session has become part of another; and what has waited for this."""
         session: Session = call.token
+        session.call = None  # which refers to the session: there is nothing for the garbage collector to find
         whole = session.into
         if whole is None:
             queue = self._closing[session.keys]
             closed = queue.popleft()
             return [self._answer(closed), *self._close_next(session.keys, queue)]
-        session.call = None
         whole.missing -= 1
         if not whole.missing:
             whole.accumulators = [each.accumulator for each in whole.members]
