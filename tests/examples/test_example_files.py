@@ -23,6 +23,7 @@ PLACES = {
     "sink": "udsink",
     "reduce": "udf",
     "reducestream": "udf",
+    "sessionreduce": "udf",
     "source": "udsource",
     "sideinput": "sideInputs",
     "sideinput/over_threshold": "udf",

@@ -1,12 +1,14 @@
 """What flows of keyed kinds have in common: a call for each open key, of which there may be very many."""
 
 import zlib
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from .flow import Desk
 from .strategy import OpenCall
-from .strategy._line import Line
+from .strategy._line import Discard, Line
+
+_DISCARD: Final = Discard()
 
 Keys = tuple[str, ...]
 """A message's keys. Never joined to one string: ``("a:b",)`` is another key than ``("a", "b")``."""
@@ -56,6 +58,39 @@ def close_together(desk: Desk, calls: Sequence[OpenCall]) -> None:
 def leaving(call: OpenCall) -> Sequence[Any]:
     """A call has finished: the results that may leave with that, its own and those that waited for it."""
     return () if call.line is None else call.line.done(call)
+
+
+def complete_silently(desk: Desk, call: OpenCall) -> None:
+    """Complete a call that has become part of another: what it makes of the end of its messages is dropped."""
+    call.line = _DISCARD
+    desk.complete(call)
+
+
+class Collecting:
+    """Implements ``Push`` for a plain function, which is called at the end with all messages."""
+
+    __slots__ = ("_arguments", "_function", "_position", "add", "messages")
+
+    def __init__(self, function: Callable[..., Any], position: int, arguments: tuple[Any, ...]) -> None:
+        """The messages become the argument at ``position``, between the other ``arguments``."""
+        self.messages: list[Any] = []
+        self.add: Callable[[Any], None] = self.messages.append
+        self._function = function
+        self._position = position
+        self._arguments = arguments
+
+    def finish(self) -> Any:
+        """Call the function."""
+        position, arguments = self._position, self._arguments
+        return self._function(*arguments[:position], self.messages, *arguments[position:])
+
+    def accumulator(self) -> list[Any]:
+        """What has been collected so far."""
+        return self.messages
+
+    def merge_accumulator(self, messages: list[Any]) -> None:
+        """Take over what another has collected."""
+        self.messages += messages
 
 
 def keys_number(keys: Iterable[str]) -> int:

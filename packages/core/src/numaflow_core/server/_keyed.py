@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..keyed import Collecting
 from ..strategy import Push
 from ..strategy._output import Outlet, Putting
 from ._handlers import (
@@ -47,7 +48,13 @@ def check_per_key(rule: HandlerRule, given: PerKey) -> Callable[..., Any]:
             f"Pass {name}, and what it is made with as init_args"
         )
     target = find_handler(rule, handler)
-    return _check_function(rule, target, target, handler_name(target))
+    name = handler_name(target)
+    if rule.state and is_async(target):
+        raise TypeError(
+            f"{rule.server} takes a subclass of {rule.base.__name__}, which has {' and '.join(rule.state)}; {name} is "
+            "an async function: write such a class"
+        )
+    return _check_function(rule, target, target, name)
 
 
 def handler_name_of(handler: object) -> str:
@@ -60,12 +67,15 @@ def _check_class(
 ) -> Callable[..., Any]:
     name = handler.__qualname__
     pushes = rule.push is not None and all(callable(getattr(handler, each, None)) for each in ("add", "finish"))
-    method = getattr(handler, "handler", None)
+    method = getattr(handler, rule.method, None)
     if not pushes and not callable(method):
         bases = rule.base.__name__ if rule.push is None else f"{rule.base.__name__} or {rule.push.__name__}"
         raise TypeError(f"{rule.server} takes a function or a subclass of {bases}, got the class {name}")
     if inspect.isabstract(handler):
         missing = ", ".join(sorted(handler.__abstractmethods__))
+        raise TypeError(f"{rule.server}: {name} does not define {missing}")
+    missing = ", ".join(each for each in rule.state if not callable(getattr(handler, each, None)))
+    if missing:
         raise TypeError(f"{rule.server}: {name} does not define {missing}")
     signature = signature_of(handler)
     if signature is not None:
@@ -79,7 +89,7 @@ def _check_class(
     if pushes:
         if rule.wants_async is True:
             raise TypeError(f"{rule.server} takes an async handler, messages are pushed to {name}: use {rule.instead}")
-        for each in ("add", "finish"):
+        for each in ("add", "finish", *rule.state):
             if is_async(getattr(handler, each)):
                 raise TypeError(f"{rule.server} calls {name}.{each} on a thread, it is 'async def': write 'def'")
         return _Pushed(handler, args, kwargs)
@@ -87,12 +97,16 @@ def _check_class(
     assert callable(method)
 
     @functools.wraps(method)
-    def made(*arguments: Any) -> Any:
-        return handler(*args, **kwargs).handler(*arguments)
+    def make(*arguments: Any) -> Any:
+        made = handler(*args, **kwargs)
+        return made if rule.state else getattr(made, rule.method)(*arguments)
 
-    unbound = inspect.getattr_static(handler, "handler")
+    unbound = inspect.getattr_static(handler, rule.method)
     bound = method if isinstance(unbound, (staticmethod, classmethod)) else functools.partial(method, None)
-    return _check_function(rule, bound, made, handler_name(method))
+    if rule.state and not is_async(bound):
+        pushed = "" if rule.push is None else f", or derive from {rule.push.__name__}"
+        raise TypeError(f"{rule.server}: {handler_name(method)} is not async: write 'async def'{pushed}")
+    return _check_function(rule, bound, make, handler_name(method))
 
 
 def _check_function(
@@ -168,21 +182,4 @@ class _Collected:
         self.__qualname__ = name
 
     def __call__(self, *arguments: Any) -> Push:
-        return _Collecting(self._function, self._position, arguments)
-
-
-class _Collecting:
-    """Implements ``Push``: the function is called at the end."""
-
-    __slots__ = ("_arguments", "_function", "_position", "add", "messages")
-
-    def __init__(self, function: Callable[..., Any], position: int, arguments: tuple[Any, ...]) -> None:
-        self.messages: list[Any] = []
-        self.add: Callable[[Any], None] = self.messages.append
-        self._function = function
-        self._position = position
-        self._arguments = arguments
-
-    def finish(self) -> Any:
-        position, arguments = self._position, self._arguments
-        return self._function(*arguments[:position], self.messages, *arguments[position:])
+        return Collecting(self._function, self._position, arguments)

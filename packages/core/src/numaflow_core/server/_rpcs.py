@@ -315,9 +315,13 @@ class OpenRpc(Rpc):
         context: RpcContext,
         new_flow: Callable[["OpenRpc"], OpenFlow],
         strategy: OpenStrategy,
+        *,
+        endless: bool,
     ) -> None:
+        """``endless``: whether only the peer may end the stream well; the server ends it as unfinished."""
         super().__init__(stream, context)
         self._strategy = strategy
+        self._endless = endless
         self._calls: set[OpenCall] = set()
         self._held = 0  # messages that handlers are not done with
         self._completing = 0  # calls that have all their messages and are not finished
@@ -382,8 +386,10 @@ class OpenRpc(Rpc):
     # -- for the server
 
     def end(self, status: Status) -> None:
-        """As ``Rpc.end``. A call that is cut off must not look complete: a stream does not end well with one."""
-        super().end(_UNFINISHED if self._calls and status is OK else status)
+        """As ``Rpc.end``. A call that is cut off must not look complete: a stream does not end well with one, nor with
+        an end of which the peer would take no notice."""
+        cut_off = self._calls or (self._endless and not self._half_closed)
+        super().end(_UNFINISHED if cut_off and status is OK else status)
 
     # -- inside
 
@@ -484,6 +490,11 @@ class PipedOpenRpc(OpenRpc):
     """One worker's part of an open call."""
 
     _stream: PipedStream
+
+    def consumed(self, size: int) -> None:
+        """The parent has counted the message; it hears of this after what is answered now."""
+        self._held += 1
+        self.released(1, size)
 
     def _give_back(self, count: int, size: int) -> None:
         self._stream.give_back(count, size)

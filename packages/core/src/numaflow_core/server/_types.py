@@ -43,7 +43,7 @@ class HandlerRule(NamedTuple):
     """The class's name, for messages."""
 
     base: type
-    """Base of handlers that are classes; their ``handler`` method is called."""
+    """Base of handlers that are classes; their method ``method`` is called."""
 
     parameters: tuple[str, ...]
     """Names of the positional arguments that a handler gets."""
@@ -69,6 +69,13 @@ class HandlerRule(NamedTuple):
 
     push: type[PushObject] | None = None
     """Where handlers are made per key: base of the sync ones that messages are pushed to."""
+
+    method: str = "handler"
+    """What the method of async handlers that are classes is called."""
+
+    state: tuple[str, ...] = ()
+    """Names of the methods with which a handler gives its state away and takes another's. Where there are such, an
+    async handler has to be a class, and what is called for a key makes an object of it."""
 
 
 class PushObject:

@@ -118,3 +118,23 @@ class Line:
         for message in held or ():
             member.caller.reply(message)
             self._size -= len(message)
+
+
+class Discard(Line):
+    """Where the last results of a call go that is not to make any. Members need not be told apart, so one will do."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """Nobody stands in it."""
+
+    def join(self, member: Member) -> None:
+        """From now on, drop what the member replies."""
+        member.held = []
+
+    def hold(self, member: Member, message: Outgoing) -> bool:
+        """Drop a reply, or return false: it was made in time."""
+        return member.held is not None
+
+    def step_out(self, member: Member) -> None:
+        """There is nothing to let go."""

@@ -72,7 +72,9 @@ class Mailbox(OpenCall):
                 return False
         self._results = None
         if self._finished and not self.left:
-            self._output.finish()
+            output = self._output
+            self._let_go()
+            output.finish()
         return True
 
     def _look(self, items: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
@@ -100,6 +102,11 @@ class Mailbox(OpenCall):
         if isinstance(results, Iterator) and hasattr(results, "close"):
             results.close()
         self._fed.clear()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Nobody looks in any more. What is kept refers back to this, and would be left to the garbage collector."""
+        self._output = None
 
 
 class MailboxStrategy(ThreadPool):

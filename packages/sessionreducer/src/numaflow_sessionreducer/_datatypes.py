@@ -1,0 +1,124 @@
+"""What a session reduce handler is given and what it makes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterable, Awaitable, Iterable
+from typing import TYPE_CHECKING, Protocol
+
+from numaflow_core.datum import BaseDatum
+from numaflow_core.messages import BaseMessages, WindowMessage
+from numaflow_core.server import PushObject
+
+if TYPE_CHECKING:
+    from ._proto.sessionreduce_pb2 import SessionReduceRequest
+
+
+class Datum(BaseDatum):
+    """One message of a session."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def _new_request() -> SessionReduceRequest.Payload:
+        from ._proto.sessionreduce_pb2 import SessionReduceRequest
+
+        return SessionReduceRequest.Payload()
+
+
+class Message(WindowMessage):
+    """One result of a session. Its event time is the session's last millisecond: of the session as it is when the
+    message is made, where that is before it closes."""
+
+    __slots__ = ()
+
+
+class Messages(BaseMessages[Message]):
+    """Results of a session, in the order in which they are to be forwarded."""
+
+    __slots__ = ()
+
+    _message_type = Message
+
+
+SessionReduceResult = Messages | Message | Iterable[Message] | None
+"""What a sync handler may return: one message, or many, or a generator of them, each of which is forwarded when it is
+yielded. No messages, or ``None``: there is no result."""
+
+
+class SessionReduceHandler(Protocol):
+    """A sync function, called on one of the server's threads once per session, when that closes, with all its datums.
+    Those of sessions that were merged follow one another, the session that began first before the others."""
+
+    def __call__(self, keys: list[str], datums: Iterable[Datum], /) -> SessionReduceResult: ...
+
+
+class SessionReduceHandlerObject(Protocol):
+    """An object whose ``handler`` method is a sync function, for all sessions."""
+
+    def handler(self, keys: list[str], datums: Iterable[Datum], /) -> SessionReduceResult: ...
+
+
+class SessionReducer(ABC):
+    """Base of async handlers: an instance is made for each session, with the server's ``init_args`` and
+    ``init_kwargs``, when its first datum has come.
+
+    Sessions of one key that grow together are merged: a new instance takes their place. Each of the old ones is told
+    that there are no more datums, what ``session_reduce`` yields after that is discarded, and when it has ended
+    ``accumulator`` is called. The new one is given what they returned, the session that began first before the
+    others, and then its ``session_reduce`` is called. So the state of a session has to be in ``self``, set up by
+    ``__init__``, and not in variables of ``session_reduce``.
+
+    Everything is called on the event loop. Where a session will never close, because the platform has gone away, the
+    call of ``session_reduce`` is cancelled.
+    """
+
+    @abstractmethod
+    def session_reduce(self, keys: list[str], datums: AsyncIterable[Datum], /) -> AsyncIterable[Message]:
+        """Reduce the datums of one session: an async generator, ``async def`` with ``yield``. ``datums`` yields while
+        datums arrive, and ends when the session closes or is merged; it can be gone through once. Each message is
+        forwarded when it is yielded."""
+
+    @abstractmethod
+    def accumulator(self) -> bytes | Awaitable[bytes]:
+        """The state of the session, for the one that it has become part of; once, as the last call of the instance.
+        ``def`` or ``async def``."""
+
+    @abstractmethod
+    def merge_accumulator(self, accumulator: bytes, /) -> Awaitable[None] | None:
+        """Take over the state of a session that has become part of this one: before ``session_reduce`` is called.
+        ``def`` or ``async def``."""
+
+
+class SyncSessionReducer(PushObject, ABC):
+    """Base of sync handlers that datums are pushed to: an instance is made for each session when its first datum has
+    come, and costs no more than its own state while it waits for the next one.
+
+    ``__init__`` gets the server's ``init_args`` and ``init_kwargs``; ``keys`` is set before. All methods are called on
+    the server's threads, never two of them at once on one instance. Sessions of one key that grow together are merged:
+    a new instance takes their place, and is given their accumulators, the session that began first before the others.
+    A session that will never close, because the platform has gone away, is not finished.
+    """
+
+    __slots__ = ("keys",)
+
+    _told = ("keys",)
+
+    keys: list[str]
+    """The keys of the session."""
+
+    @abstractmethod
+    def add(self, datum: Datum, /) -> SessionReduceResult:
+        """The next datum: the results that it leads to, if any."""
+
+    @abstractmethod
+    def finish(self) -> SessionReduceResult:
+        """The session has closed: its last results. Not called for one that has become part of another."""
+
+    @abstractmethod
+    def accumulator(self) -> bytes:
+        """The state of the session, for the one that it has become part of; once, as the last call of the instance."""
+
+    @abstractmethod
+    def merge_accumulator(self, accumulator: bytes, /) -> None:
+        """Take over the state of a session that has become part of this one: before the first ``add``."""
