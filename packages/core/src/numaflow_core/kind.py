@@ -43,6 +43,10 @@ class OpenCalls(NamedTuple):
     is told from the end of its stream, and messages of one key stay in one worker: ``new_parent_flow`` feeds its calls
     with pairs, a number that is the same for messages that belong together and what came."""
 
+    endless: bool = False
+    """Whether a stream lasts for as long as its client does. One that the server ends is then cut off, even if no call
+    is open on it."""
+
 
 class Kind(NamedTuple):
     """One UDF kind, as the server needs to know it."""

@@ -293,9 +293,13 @@ class OpenRpc(Rpc):
         context: RpcContext,
         new_flow: Callable[["OpenRpc"], OpenFlow],
         strategy: OpenStrategy,
+        *,
+        endless: bool = False,
     ) -> None:
+        """``endless``: as in ``OpenCalls``."""
         super().__init__(stream, context)
         self._strategy = strategy
+        self._endless = endless
         self._calls: set[OpenCall] = set()
         self._released: list[tuple[int, int]] = []  # as the lists of `Rpc`
         self._timers: set[asyncio.TimerHandle] = set()
@@ -353,8 +357,9 @@ class OpenRpc(Rpc):
     # -- for the server
 
     def end(self, status: Status) -> None:
-        """As ``Rpc.end``. A call that is cut off must not look complete: a stream does not end well with one."""
-        super().end(_UNFINISHED if self._calls and status is OK else status)
+        """As ``Rpc.end``. What is cut off must not look complete: a stream does not end well with an open call."""
+        cut_off = self._calls or (self._endless and not self._half_closed)
+        super().end(_UNFINISHED if cut_off and status is OK else status)
 
     # -- inside
 
@@ -454,6 +459,10 @@ class PipedOpenRpc(OpenRpc):
     """One worker's part of an open call."""
 
     _stream: PipedStream
+
+    def consumed(self, size: int) -> None:
+        """As ``flow.Desk`` says. The parent has fed the message to the call that this is a part of."""
+        self._stream.give_back(1, size)
 
     def _give_back(self, count: int, size: int) -> None:
         self._stream.give_back(count, size)

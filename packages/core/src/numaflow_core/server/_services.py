@@ -63,15 +63,18 @@ class _OpenService:
         new_flow: Callable[[Desk], OpenFlow],
         new_part_flow: Callable[[Desk], OpenFlow],
         strategy: OpenStrategy,
+        *,
+        endless: bool,
     ) -> None:
         self._new_flow = new_flow
         self._new_part_flow = new_part_flow
         self._strategy = strategy
+        self._endless = endless
         self.open = strategy.open
         self.close = strategy.close
 
     def new_rpc(self, stream: Stream, context: RpcContext) -> Rpc:
-        return OpenRpc(stream, context, self._new_flow, self._strategy)
+        return OpenRpc(stream, context, self._new_flow, self._strategy, endless=self._endless)
 
     def new_piped_rpc(self, stream: PipedStream, context: RpcContext) -> Rpc:
         return PipedOpenRpc(stream, context, self._new_part_flow, self._strategy)
@@ -90,7 +93,7 @@ def on_threads(calls: Calls | OpenCalls, handler: Callable[..., Any], threads: i
         from ..strategy._mailboxes import MailboxStrategy
 
         strategy = MailboxStrategy(handler, calls.codec, calls.make_push, threads, on_failure)
-    return _OpenService(calls.new_flow, calls.new_part_flow, strategy)
+    return _OpenService(calls.new_flow, calls.new_part_flow, strategy, endless=calls.endless)
 
 
 def on_loop(
@@ -107,7 +110,7 @@ def on_loop(
         return _MessageService(calls, TaskStrategy(handler, calls.codec, limit, on_failure, loop))
     keyed = calls.make_push is not None
     strategy = OpenTaskStrategy(handler, calls.codec, None if keyed else limit, on_failure, loop)
-    return _OpenService(calls.new_flow, calls.new_part_flow, strategy)
+    return _OpenService(calls.new_flow, calls.new_part_flow, strategy, endless=calls.endless)
 
 
 def in_workers(
@@ -122,4 +125,4 @@ def in_workers(
     from ..strategy._open_processes import OpenProcessStrategy
 
     strategy = OpenProcessStrategy(workers, on_failure, keyed=calls.make_push is not None)
-    return _OpenService(calls.new_parent_flow, calls.new_part_flow, strategy)
+    return _OpenService(calls.new_parent_flow, calls.new_part_flow, strategy, endless=calls.endless)

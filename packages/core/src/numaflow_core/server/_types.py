@@ -64,6 +64,9 @@ class HandlerRule(NamedTuple):
     push: type[PushObject] | None = None
     """Where handlers are made per key: base of the sync ones that messages are pushed to."""
 
+    collects: bool = True
+    """Whether a sync function may take their place, which is called with all messages of a key at the end."""
+
 
 class PushObject:
     """Base of the classes that sync handlers of keyed kinds derive from: an object for each key that is open."""
