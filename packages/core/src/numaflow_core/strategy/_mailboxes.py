@@ -45,6 +45,7 @@ class Mailbox(OpenCall):
 
     def leave(self) -> None:
         self.left = True
+        self._strategy.touched(self)
 
     # -- a handler's thread
 
@@ -73,6 +74,7 @@ class Mailbox(OpenCall):
         self._results = None
         if self._finished and not self.left:
             self._output.finish()
+            self._forget()
         return True
 
     def _look(self, items: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
@@ -100,6 +102,14 @@ class Mailbox(OpenCall):
         if isinstance(results, Iterator) and hasattr(results, "close"):
             results.close()
         self._fed.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what the key has had. Mailbox and output know each other: left to itself, it would all stay until
+        the garbage collector comes by."""
+        self._output = None
+        if hasattr(self, "_push"):
+            del self._push
 
 
 class MailboxStrategy(ThreadPool):
