@@ -37,7 +37,7 @@ _APPEND: Final = AccumulatorRequest.WindowOperation.APPEND
 _WINDOW: Final = tag(AccumulatorResponse.WINDOW_FIELD_NUMBER)
 _EOF: Final = AccumulatorResponse(EOF=True).SerializeToString()
 
-_read = reader(AccumulatorRequest)
+_parse = reader(AccumulatorRequest)
 _view = Datum._view
 
 logger = logging.getLogger(__name__)
@@ -139,8 +139,6 @@ class AccumulatorFlow:
             if request.operation.event == _CLOSE:
                 answers += self._close(keys, call, request, size)
                 continue
-            if not request.HasField("payload"):
-                raise ProtocolError(f"{METHOD}: expected a message with a payload")
             datum = _view(request.payload, request.payload.id)
             if call is None:
                 call = self._begin(keys, request, datum)
@@ -152,11 +150,6 @@ class AccumulatorFlow:
 
     def _begin(self, keys: Keys, request: AccumulatorRequest, first: Datum) -> OpenCall:
         """Begin a life with OPEN, or with APPEND: a key's message must not be lost to the wrong operation."""
-        _check_window(request)
-        if request.operation.event not in (_OPEN, _APPEND):
-            raise ProtocolError(
-                f"{METHOD}: expected one of the events OPEN, APPEND and CLOSE, got {request.operation.event}"
-            )
         call = self._open[keys] = self._desk.begin(Life(keys, request.operation.keyedWindow.slot, first))
         if not self._watching:
             self._watching = True
@@ -164,7 +157,6 @@ class AccumulatorFlow:
         return call
 
     def _close(self, keys: Keys, call: OpenCall | None, request: AccumulatorRequest, size: int) -> Sequence[Outgoing]:
-        _check_window(request)
         window = request.operation.keyedWindow.SerializeToString()
         if call is None:  # it was opened with a process before this one; the platform still waits for the EOF
             self._desk.consumed(size)
@@ -260,7 +252,19 @@ def with_window(window: bytes) -> bytes:
     return b"%b%b%b" % (_WINDOW, SIZES[len(window)], window)
 
 
-def _check_window(request: AccumulatorRequest) -> None:
-    window = request.operation.keyedWindow
-    if not window.HasField("start") or not window.HasField("end"):
-        raise ProtocolError(f"{METHOD}: expected a window with a start and an end")
+def _read(message: Buffer) -> AccumulatorRequest:
+    """A request that makes sense: what the parent of worker processes lets through, they can take. Raises
+    ``ProtocolError`` for any other."""
+    request = _parse(message)
+    operation = request.operation
+    if operation.event == _CLOSE:
+        window = operation.keyedWindow
+        if not window.HasField("start") or not window.HasField("end"):
+            raise ProtocolError(f"{METHOD}: expected a window with a start and an end")
+    elif operation.event not in (_OPEN, _APPEND):
+        raise ProtocolError(f"{METHOD}: expected one of the events OPEN, APPEND and CLOSE, got {operation.event}")
+    elif not request.HasField("payload"):
+        raise ProtocolError(f"{METHOD}: expected a message with a payload")
+    elif not operation.HasField("keyedWindow"):
+        raise ProtocolError(f"{METHOD}: expected a message with a window")
+    return request

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError
 
 from ._proto.ready_pb2 import ReadyResponse
 from ._proto.rpc_status_pb2 import DebugInfo, Status
+
+_C = TypeVar("_C", bound="KindClient")
 
 _DETAILS: Final = "grpc-status-details-bin"
 _TRAILER_LIMIT: Final = 8 * 1024
@@ -116,6 +118,39 @@ class UdfClient:
         self._channel.close()
 
     def __enter__(self) -> "UdfClient":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class KindClient:
+    """What the clients of all kinds have. Use it in a ``with`` statement, or call ``close()``."""
+
+    _service: ClassVar[str]
+
+    def __init__(self, sock_path: str) -> None:
+        self._client = UdfClient(sock_path)
+
+    def wait_ready(self, timeout: float = 10.0) -> None:
+        """Wait for the server to come up.
+
+        Raises:
+            TimeoutError: it did not within ``timeout`` seconds.
+        """
+        self._client.wait_ready(timeout)
+
+    def is_ready(self, timeout: float = 1.0) -> bool:
+        """Whether the server answers the platform's probe within ``timeout`` seconds."""
+        return self._client.is_ready(self._service, timeout)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+    def __enter__(self: _C) -> _C:
         return self
 
     def __exit__(
