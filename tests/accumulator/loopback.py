@@ -27,7 +27,7 @@ class _Pushed:
         self._body = body
 
     def add(self, datum: Any) -> Any:
-        return self._body.take(datum, b"")
+        return self._body.take(datum, self._body.command(datum))
 
     def finish(self) -> Any:
         return self._body.end()

@@ -16,6 +16,24 @@ SHARED = {
 """What every kind re-exports from core."""
 
 NAMES = {
+    "numaflow_accumulator": {
+        "Accumulator",
+        "AccumulatorAsyncHandler",
+        "AccumulatorAsyncHandlerObject",
+        "AccumulatorAsyncServer",
+        "AccumulatorMultiProcServer",
+        "AccumulatorOutputHandler",
+        "AccumulatorOutputHandlerObject",
+        "AccumulatorResult",
+        "AccumulatorServer",
+        "DROP",
+        "Datum",
+        "IntervalWindow",
+        "KeyedWindow",
+        "Message",
+        "Output",
+        "SyncAccumulator",
+    },
     "numaflow_mapper": {
         "BatchMapAsyncHandler",
         "BatchMapAsyncHandlerObject",

@@ -62,6 +62,7 @@ class AccumulatorServer(SyncServer):
         _PARAMETERS,
         False,
         "AccumulatorAsyncServer",
+        generates=True,
         push=SyncAccumulator,
         collects=False,
     )
