@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from behaviour.harness import Gate, ServerProcess, wait_until
+from behaviour.harness import Gate, ServerProcess, resident, wait_steady, wait_until
 from behaviour.kinds import Combination
 from numaflow_core.testing import RpcEndedError, UdfClient
 
@@ -385,3 +385,32 @@ def test_eof_of_a_key_that_made_nothing(launch: Launch, combination: Combination
         assert drop.tags == ("U+005C__DROP__",)
         assert (drop.id, drop.event_time, drop.watermark, drop.end) == ("id", 5 * MS, 4 * MS, 4 * MS)
         assert eof == Reply((), b"", None, None, "", {}, (), keyed_window(0, 4 * MS), False, True)
+
+
+def test_a_key_that_works_delays_others_by_nothing_that_fits_into_the_window(client: UdfClient, gate: Gate) -> None:
+    stream = Stream(client)
+    stream.send(["slow"], gate.block())
+    gate.wait_entered(1)
+    for number in range(200):
+        stream.send(["slow"], bytes(10_000), time=2)
+        stream.send([str(number)], b"x", time=2)
+    assert {reply.window_keys for reply in stream.take(200)} == {(str(number),) for number in range(200)}
+    gate.open()
+    assert {reply.window_keys for reply in stream.take(201)} == {("slow",)}
+    stream.raw.cancel()
+
+
+def test_a_peer_that_does_not_read_holds_the_handlers_back(server: ServerProcess, client: UdfClient) -> None:
+    """60 MB of messages, of which no more than some MB may wait."""
+    stream = Stream(client)
+    count, size = 300, 200_000
+    before = resident(server.pid)
+    for number in range(count):
+        stream.send([str(number % 3)], f"!big {size}".encode(), time=number)
+    wait_steady(lambda: resident(server.pid) >> 20)
+    assert resident(server.pid) - before < 40 << 20
+    replies = stream.take(count)
+    assert all(len(reply.value) == size for reply in replies)
+    windows = [stream.close([str(number)]) for number in range(3)]
+    assert {reply.window for reply in stream.take(6) if reply.eof} == set(windows)
+    stream.raw.cancel()
