@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from behaviour.harness import Gate, ServerProcess, wait_until
+from behaviour.harness import Gate, ServerProcess, resident, wait_steady, wait_until
 from behaviour.kinds import Combination
 from numaflow_core.testing import RpcEndedError, UdfClient
 
@@ -261,3 +261,35 @@ def test_a_window_is_finished_after_sigterm(launch: Launch, gate: Gate) -> None:
         gate.open()
         assert [reply.keys for reply in results(stream.close())] == [("a",), ("b",)]
     assert server.wait() == 0
+
+
+def test_a_peer_that_does_not_read_holds_the_handlers_back(
+    server: ServerProcess, client: UdfClient, combination: Combination
+) -> None:
+    """60 MB of results, of which no more than some MB may wait."""
+    stream = Stream(client)
+    count, size = 300, 200_000
+    keys = [str(number % 3) for number in range(count)]
+    stream.send(*(([key], f"!big {size}".encode()) for key in keys))
+    stream.raw.half_close()
+    before = resident(server.pid)
+    if combination.kind.name == "reducestream":
+        wait_steady(lambda: resident(server.pid) >> 20)
+        assert resident(server.pid) - before < 40 << 20
+    replies = [stream.receive(30) for _ in range(count + 3 if combination.kind.name == "reducestream" else 3)]
+    assert stream.receive().eof
+    assert stream.raw.status().code == "OK"
+    for key in "012":
+        early = [reply for reply in replies if reply.keys == (key,) and "early" in reply.tags]
+        assert len(early) == (count // 3 if combination.kind.name == "reducestream" else 0)
+        assert all(len(reply.value) == size for reply in early)
+    assert len(results(replies)) == 3
+
+
+def test_a_result_of_a_close_that_is_too_large_to_be_held(client: UdfClient) -> None:
+    stream = Stream(client)
+    value = b"x" * 700_000
+    stream.send(*(([str(number)], value) for number in range(12)))
+    replies = results(stream.close())
+    assert sorted(reply.keys for reply in replies) == sorted((str(number),) for number in range(12))
+    assert all(told(reply)["datums"] == [[value.decode(), 60 * SECOND]] for reply in replies)

@@ -15,28 +15,31 @@ Keys = tuple[str, ...]
 class Feed:
     """Gathers what a batch brings to each call, so that each is fed, and woken, once."""
 
-    __slots__ = ("_desk", "_shares")
+    __slots__ = ("_desk", "_shares", "_sizes")
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._shares: dict[OpenCall, tuple[list[Any], list[int]]] = {}
+        self._shares: dict[OpenCall, list[Any]] = {}
+        self._sizes: dict[OpenCall, int] = {}
 
     def add(self, call: OpenCall, message: Any, size: int) -> None:
         """A message of the call's, which took ``size`` bytes."""
         share = self._shares.get(call)
         if share is None:
-            self._shares[call] = ([message], [size])
+            self._shares[call] = [message]
+            self._sizes[call] = size
         else:
-            share[0].append(message)
-            share[1].append(size)
+            share.append(message)
+            self._sizes[call] += size
 
     def flush(self) -> None:
         """Feed the calls: at the end of a batch, and before something else happens to one of them."""
-        if self._shares:
+        shares, sizes = self._shares, self._sizes
+        if shares:
+            self._shares, self._sizes = {}, {}
             feed = self._desk.feed
-            for call, (messages, sizes) in self._shares.items():
-                feed(call, messages, sum(sizes))
-            self._shares = {}
+            for call, share in shares.items():
+                feed(call, share, sizes[call])
 
 
 def close_together(desk: Desk, calls: Sequence[OpenCall]) -> None:
