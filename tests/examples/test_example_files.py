@@ -24,6 +24,7 @@ PLACES = {
     "reduce": "udf",
     "reducestream": "udf",
     "sessionreduce": "udf",
+    "accumulator": "udf",
     "source": "udsource",
     "sideinput": "sideInputs",
     "sideinput/over_threshold": "udf",

@@ -17,6 +17,25 @@ MESSAGES = {"SystemMetadata", "UserMetadata"}
 """What kinds re-export whose handlers are given messages of other vertices."""
 
 NAMES = {
+    "numaflow_accumulator": MESSAGES
+    | {
+        "Accumulator",
+        "AccumulatorAsyncHandler",
+        "AccumulatorAsyncHandlerObject",
+        "AccumulatorAsyncServer",
+        "AccumulatorMultiProcServer",
+        "AccumulatorOutputHandler",
+        "AccumulatorOutputHandlerObject",
+        "AccumulatorResult",
+        "AccumulatorServer",
+        "DROP",
+        "Datum",
+        "IntervalWindow",
+        "KeyedWindow",
+        "Message",
+        "Output",
+        "SyncAccumulator",
+    },
     "numaflow_mapper": MESSAGES
     | {
         "BatchMapAsyncHandler",

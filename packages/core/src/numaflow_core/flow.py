@@ -121,7 +121,7 @@ class Desk(Protocol):
         """The call has all its messages. ``OpenFlow.finished`` follows when it has made its replies."""
 
     def consumed(self, size: int) -> None:
-        """Messages of ``size`` bytes that belong to no call have been dealt with."""
+        """A message of ``size`` bytes that was not fed to a call has been dealt with."""
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call back in that many seconds, unless the stream is over by then."""

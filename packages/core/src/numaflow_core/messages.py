@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic, NoReturn, TypeVar, overload
+from typing import Any, Generic, NoReturn, Protocol, TypeVar, overload
 
 from .buffers import Buffer
 from .constants import DROP, FAIL, NACK
@@ -13,6 +13,7 @@ from .validate import check_bytes, check_strings
 _M = TypeVar("_M", bound="TaggedMessage")
 _W = TypeVar("_W", bound="WindowMessage")
 _T = TypeVar("_T")
+_R_contra = TypeVar("_R_contra", contravariant=True)
 
 
 class BaseMessage:
@@ -232,6 +233,17 @@ class BaseMessages(Sequence[_T], Generic[_T]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self._items))})"
+
+
+class Output(Protocol[_R_contra]):
+    """Where a handler puts its results."""
+
+    async def put(self, message: _R_contra, /) -> None:
+        """Forward a message; waits while the platform takes no more of them.
+
+        Raises:
+            TypeError: no message of the kind.
+        """
 
 
 def check_user_metadata(value: object) -> UserMetadata:

@@ -1,11 +1,14 @@
 """Windows, as handlers of windowed kinds see them."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
 from .times import datetime_to_ns, ns_to_datetime
+from .validate import check_strings
 
 _W = TypeVar("_W", bound="IntervalWindow")
+_K = TypeVar("_K", bound="KeyedWindow")
 
 
 class IntervalWindow:
@@ -63,6 +66,53 @@ class IntervalWindow:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(start={self.start.isoformat()}, end={self.end.isoformat()})"
+
+
+class KeyedWindow(IntervalWindow):
+    """A window of one key; read-only."""
+
+    __slots__ = ("_keys", "_slot")
+
+    def __init__(self, start: datetime, end: datetime, slot: str = "", keys: Sequence[str] = ()) -> None:
+        """Make a window by hand. Naive datetimes are local time.
+
+        Raises:
+            TypeError: saying which argument was given what.
+        """
+        super().__init__(start, end)
+        self._slot = slot
+        self._keys = check_strings(keys, "KeyedWindow keys")
+
+    @classmethod
+    def from_ns(cls: type[_K], start_ns: int, end_ns: int, slot: str = "", keys: Sequence[str] = ()) -> _K:
+        """A window between two times in nanoseconds since the epoch."""
+        self = super().from_ns(start_ns, end_ns)
+        self._slot = slot
+        self._keys = list(keys)
+        return self
+
+    @property
+    def slot(self) -> str:
+        """The platform's name for the share of the keys that it belongs to; opaque."""
+        return self._slot
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys, as a new list."""
+        return list(self._keys)
+
+    def __eq__(self, other: object) -> bool:
+        same = super().__eq__(other)
+        if same is not True:
+            return same
+        assert isinstance(other, KeyedWindow)
+        return self._slot == other._slot and self._keys == other._keys
+
+    def __hash__(self) -> int:
+        return hash((self._start_ns, self._end_ns, self._slot, *self._keys))
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()[:-1]}, slot={self._slot!r}, keys={self._keys!r})"
 
 
 class Metadata:

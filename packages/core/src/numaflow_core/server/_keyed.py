@@ -122,6 +122,13 @@ def _check_function(
         return _putting(rule, called)
     if rule.wants_async or is_async(target):
         return called
+    if not rule.collects:
+        assert rule.push is not None
+        either = "" if rule.wants_async is False else ", or write 'async def'"
+        raise TypeError(
+            f"{rule.server} pushes messages to sync handlers as they come, {name} would get them all at the end: "
+            f"derive a class from {rule.push.__name__}{either}"
+        )
     return _Collected(called, rule.parameters.index(_MESSAGES), name)
 
 

@@ -70,6 +70,9 @@ class HandlerRule(NamedTuple):
     push: type[PushObject] | None = None
     """Where handlers are made per key: base of the sync ones that messages are pushed to."""
 
+    collects: bool = True
+    """Whether a sync function may take their place, which is called with all messages of a key at the end."""
+
     method: str = "handler"
     """What the method of async handlers that are classes is called."""
 

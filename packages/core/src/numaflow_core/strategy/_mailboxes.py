@@ -45,6 +45,7 @@ class Mailbox(OpenCall):
 
     def leave(self) -> None:
         self.left = True
+        self._strategy.touched(self)
 
     # -- a handler's thread
 
@@ -107,6 +108,8 @@ class Mailbox(OpenCall):
     def _let_go(self) -> None:
         """Nobody looks in any more. What is kept refers back to this, and would be left to the garbage collector."""
         self._output = None
+        if hasattr(self, "_push"):
+            del self._push
 
 
 class MailboxStrategy(ThreadPool):

@@ -293,6 +293,8 @@ class OpenTaskStrategy:
             raise
         except BaseException as error:  # the process ends
             self._on_failure(error)
+        finally:
+            call.task = None  # it knows what ended it, and that knows the call
 
     async def _hold_back(self, room: Awaitable[None]) -> None:
         """Wait for the peer of a call to read; other streams' calls need not wait for that."""

@@ -1,0 +1,270 @@
+"""The order of messages on an accumulator stream: the lives of keys.
+
+There is one stream for all keys, and it lasts for as long as the platform does. OPEN begins the life of a key, and
+CLOSE ends it; its EOF follows when the handler has made its last message. A key may be opened again before that. Its
+next life then begins after the EOF: the platform forgets the input of a key by time, not by life, so a message of the
+next one would have it forget what the last one has not forwarded yet.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from numaflow_core.buffers import Buffer, Outgoing, count_bytes
+from numaflow_core.flow import Desk
+from numaflow_core.keyed import Feed, Keys, keys_number
+from numaflow_core.status import ProtocolError
+from numaflow_core.strategy import OpenCall
+from numaflow_core.times import NO_TIME_NS, ns_to_datetime
+from numaflow_core.wire import SIZES, reader, tag
+
+from ._datatypes import Datum
+from ._proto.accumulator_pb2 import AccumulatorRequest, AccumulatorResponse
+
+METHOD: Final = "AccumulateFn"
+
+SILENCE: Final = 60.0
+"""Seconds without progress after which a key that holds the vertex's watermark back is told of; up to twice that, since
+keys are only looked at so often."""
+
+_AT_ONCE: Final = 10_000  # keys that are looked at in a row: some milliseconds
+_LINES: Final = 10  # warnings for each look
+
+_OPEN: Final = AccumulatorRequest.WindowOperation.OPEN
+_CLOSE: Final = AccumulatorRequest.WindowOperation.CLOSE
+_APPEND: Final = AccumulatorRequest.WindowOperation.APPEND
+_WINDOW: Final = tag(AccumulatorResponse.WINDOW_FIELD_NUMBER)
+_EOF: Final = AccumulatorResponse(EOF=True).SerializeToString()
+
+_parse = reader(AccumulatorRequest)
+_view = Datum._view
+
+logger = logging.getLogger(__name__)
+
+
+class Life:
+    """One life of a key: what there is a call for. The flow and the handler's side share it; each field is written by
+    one of them."""
+
+    __slots__ = (
+        "close",
+        "close_size",
+        "first_ns",
+        "held_ns",
+        "keys",
+        "latest",
+        "progress_ns",
+        "seen_ns",
+        "slot",
+        "told",
+    )
+
+    def __init__(self, keys: Keys, slot: str, first: Datum) -> None:
+        self.keys = keys
+        self.slot = slot
+        self.close: bytes | None = None
+        """The window of the CLOSE request, as it came."""
+
+        self.close_size = 0
+        """What the CLOSE request took on the wire."""
+
+        self.latest = first
+        """The datum that the handler was given last. Written where the handler runs."""
+
+        self.held_ns = first.event_time_ns
+        """The event time of a datum that the platform does not know to be done with."""
+
+        self.first_ns = min(first.watermark_ns, self.held_ns)
+        """The watermark of the first datum: all that is older belongs to lives before this one, which are over."""
+
+        self.progress_ns = NO_TIME_NS
+        """The latest watermark that has left with a message. Written where the handler runs."""
+
+        self.seen_ns = NO_TIME_NS
+        """The progress when it was last looked at."""
+
+        self.told = False
+        """Whether its silence was told of."""
+
+
+class AccumulatorFlow:
+    """Implements ``OpenFlow``, with a call for each life of a key: in one process, or for a worker's share of the
+    keys."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._feed = Feed(desk)
+        self._open: dict[Keys, OpenCall] = {}
+        # Keys whose CLOSE has come and whose EOF has not left, with what has come for them since.
+        self._closing: dict[Keys, list[tuple[AccumulatorRequest, int]]] = {}
+        self._half_closed = False
+        self._watermark_ns = NO_TIME_NS  # the input's
+        self._watching = False
+
+    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
+        """Feed the calls, and end those of keys that are closed."""
+        return self._take([(_read(message), len(message)) for message in messages])
+
+    def half_closed(self) -> None:
+        """All keys are closed, as far as they have come."""
+        self._half_closed = True
+        for keys, call in list(self._open.items()):
+            self._end(keys, call)
+
+    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+        """The EOF has left; begin the key's next life, if it has come."""
+        life: Life = call.token
+        if life.close is not None:
+            self._desk.consumed(life.close_size)
+        answers = self._take(self._closing.pop(life.keys))
+        if self._half_closed and life.keys in self._open:
+            self._end(life.keys, self._open[life.keys])
+        return answers
+
+    def closed(self) -> Sequence[Outgoing]:
+        """Every key has had its EOF."""
+        return ()
+
+    def _take(self, requests: Iterable[tuple[AccumulatorRequest, int]]) -> Sequence[Outgoing]:
+        answers: list[Outgoing] = []
+        opened, closing, add = self._open, self._closing, self._feed.add
+        datum: Datum | None = None
+        for request, size in requests:
+            keys = tuple(request.operation.keyedWindow.keys)
+            if keys in closing:
+                closing[keys].append((request, size))
+                continue
+            call = opened.get(keys)
+            if request.operation.event == _CLOSE:
+                answers += self._close(keys, call, request, size)
+                continue
+            datum = _view(request.payload, request.payload.id)
+            if call is None:
+                call = self._begin(keys, request, datum)
+            add(call, datum, size)
+        self._feed.flush()
+        if datum is not None:
+            self._watermark_ns = datum.watermark_ns
+        return answers
+
+    def _begin(self, keys: Keys, request: AccumulatorRequest, first: Datum) -> OpenCall:
+        """Begin a life with OPEN, or with APPEND: a key's message must not be lost to the wrong operation."""
+        call = self._open[keys] = self._desk.begin(Life(keys, request.operation.keyedWindow.slot, first))
+        if not self._watching:
+            self._watching = True
+            self._desk.later(SILENCE, self._watch)
+        return call
+
+    def _close(self, keys: Keys, call: OpenCall | None, request: AccumulatorRequest, size: int) -> Sequence[Outgoing]:
+        window = request.operation.keyedWindow.SerializeToString()
+        if call is None:  # it was opened with a process before this one; the platform still waits for the EOF
+            self._desk.consumed(size)
+            return (eof(window),)
+        life: Life = call.token
+        life.close, life.close_size = window, size
+        self._feed.flush()
+        self._end(keys, call)
+        return ()
+
+    def _end(self, keys: Keys, call: OpenCall) -> None:
+        del self._open[keys]
+        self._closing[keys] = []
+        self._desk.complete(call)
+
+    # -- silence
+
+    def _watch(self) -> None:
+        self._look_at(list(self._open.values()), 0)
+
+    def _look_at(self, calls: list[OpenCall], silent: int) -> None:
+        """Look at some of the keys, and at the others when the loop has had its turn."""
+        for call in calls[-_AT_ONCE:]:
+            life: Life = call.token
+            if life.progress_ns != life.seen_ns:
+                life.seen_ns = life.progress_ns
+                life.held_ns = life.latest.event_time_ns
+            elif life.held_ns < self._watermark_ns and not life.told:
+                life.told = True
+                silent += 1
+                if silent <= _LINES:
+                    self._tell(life)
+        del calls[-_AT_ONCE:]
+        if calls:
+            self._desk.later(0, partial(self._look_at, calls, silent))
+            return
+        if silent > _LINES:
+            logger.warning("accumulator: so do %d other keys", silent - _LINES)
+        self._watching = bool(self._open)
+        if self._watching:
+            self._desk.later(SILENCE, self._watch)
+
+    def _tell(self, life: Life) -> None:
+        held, watermark = (ns_to_datetime(ns).isoformat() for ns in (life.held_ns, self._watermark_ns))
+        logger.warning(
+            "accumulator: the key %r holds the watermark of the vertex at %s, the input's is %s: for %d s its handler "
+            "has forwarded no message with a later watermark. It will until the handler does, or drops what it does "
+            "not forward with Message.to_drop(datum), or the key has had no input for the timeout of the vertex",
+            list(life.keys),
+            held,
+            watermark,
+            SILENCE,
+        )
+
+
+class AccumulatorParentFlow:
+    """The same in front of workers, each of which has the lives of its keys: the stream is one call, and all requests
+    are its inputs."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._call: OpenCall | None = None
+
+    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
+        """Say which keys each message belongs to."""
+        if self._call is None:
+            self._call = self._desk.begin(None)
+        inputs = [(keys_number(_read(message).operation.keyedWindow.keys), message) for message in messages]
+        self._desk.feed(self._call, inputs, count_bytes(messages))
+        return ()
+
+    def half_closed(self) -> None:
+        """The workers end their keys."""
+        if self._call is not None:
+            self._desk.complete(self._call)
+
+    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+        """The workers have sent the EOFs."""
+        return ()
+
+    def closed(self) -> Sequence[Outgoing]:
+        """Every key has had its EOF."""
+        return ()
+
+
+def eof(window: bytes) -> bytes:
+    """The response that ends the life of a key."""
+    return with_window(window) + _EOF
+
+
+def with_window(window: bytes) -> bytes:
+    """What responses begin with."""
+    return b"%b%b%b" % (_WINDOW, SIZES[len(window)], window)
+
+
+def _read(message: Buffer) -> AccumulatorRequest:
+    """A request that makes sense: what the parent of worker processes lets through, they can take. Raises
+    ``ProtocolError`` for any other."""
+    request = _parse(message)
+    operation = request.operation
+    if operation.event == _CLOSE:
+        window = operation.keyedWindow
+        if not window.HasField("start") or not window.HasField("end"):
+            raise ProtocolError(f"{METHOD}: expected a window with a start and an end")
+    elif operation.event not in (_OPEN, _APPEND):
+        raise ProtocolError(f"{METHOD}: expected one of the events OPEN, APPEND and CLOSE, got {operation.event}")
+    elif not request.HasField("payload"):
+        raise ProtocolError(f"{METHOD}: expected a message with a payload")
+    elif not operation.HasField("keyedWindow"):
+        raise ProtocolError(f"{METHOD}: expected a message with a window")
+    return request
