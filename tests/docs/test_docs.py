@@ -33,7 +33,11 @@ SERVERS: Final = sorted(
     key=lambda server: server.__name__,
 )
 COLOURS: Final = {"async": AsyncServer, "multiprocess": MultiProcServer, "sync": SyncServer}
-BRANCHES: Final = {"reduce": "numaflow_reducer", "side input": "numaflow_sideinput", "source": "numaflow_sourcer"}
+BRANCHES: Final = {
+    "keyed": ("numaflow_accumulator.", "numaflow_reducer.", "numaflow_sessionreducer."),
+    "side input": ("numaflow_sideinput.",),
+    "source": ("numaflow_sourcer.",),
+}
 """Arguments that only servers of some packages have, or do not have."""
 
 WITHOUT_DATUM: Final = {"numaflow_servingstore", "numaflow_sideinput", "numaflow_sourcer"}
@@ -199,7 +203,7 @@ def _arguments(server: type[Server]) -> list[tuple[str, str]]:
 
 def _is_meant(server: type[Server], word: str) -> bool:
     if word in BRANCHES:
-        return server.__module__.startswith(BRANCHES[word] + ".")
+        return server.__module__.startswith(BRANCHES[word])
     if word.startswith("`"):
         return _code(word) == [server.__name__]
     return word == "all" or issubclass(server, COLOURS[word])

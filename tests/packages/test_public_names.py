@@ -104,7 +104,8 @@ NAMES = {
         "SyncReduceStreamer",
         "SyncReducer",
     },
-    "numaflow_sessionreducer": {
+    "numaflow_sessionreducer": MESSAGES
+    | {
         "DROP",
         "Datum",
         "Message",
