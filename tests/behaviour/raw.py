@@ -31,7 +31,8 @@ def message(body: bytes, flag: int = 0) -> bytes:
 class RawPeer:
     """One connection to a server."""
 
-    def __init__(self, server: ServerProcess, *, greet: bool = True) -> None:
+    def __init__(self, server: ServerProcess, *, greet: bool = True, header_table: int = 4096) -> None:
+        """``header_table``: how many bytes of headers that were sent before the server may refer to."""
         self.kind = server.combination.kind
         self.transport = server.combination.transport
         self._sock = socket.socket(socket.AF_UNIX)
@@ -40,9 +41,11 @@ class RawPeer:
         self._buffer = b""
         self._encoder = Encoder()
         self._decoder = Decoder()
+        self._decoder.max_allowed_table_size = header_table
         self.frames: list[Frame] = []
         if greet:
-            self.write(PREFACE, SettingsFrame(0))
+            settings = {SettingsFrame.HEADER_TABLE_SIZE: header_table} if header_table != 4096 else {}
+            self.write(PREFACE, SettingsFrame(0, settings=settings))
 
     def write(self, *parts: bytes | Frame) -> None:
         """Write frames and bytes. A server that has closed the connection is not complained of here."""

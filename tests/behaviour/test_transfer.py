@@ -105,6 +105,16 @@ def test_padded_frames(server: ServerProcess, combination: Combination) -> None:
         assert peer.trailers(1)["grpc-status"] == "0"
 
 
+def test_peer_that_keeps_no_table_of_headers(server: ServerProcess, combination: Combination) -> None:
+    """It has to be told at the beginning of the first block of headers that its wish is granted (RFC 7541, 4.2)."""
+    kind = combination.kind
+    with RawPeer(server, header_table=0) as peer:
+        for stream in (1, 3):
+            peer.write(peer.request(stream), *(peer.data(stream, message(each)) for each in kind.opening))
+            peer.write(peer.data(stream, b"", end=True))
+            assert peer.trailers(stream)["grpc-status"] == "0"
+
+
 def test_deadline_of_the_client(server: ServerProcess, combination: Combination, gate: Gate) -> None:
     with server.client() as client:
         neighbour = Talk(client, combination.kind)

@@ -120,6 +120,8 @@ class _Connection(H2Connection):
         """The frame of a header block that is the same every time. ``h2`` only has to hear that it is sent: to have it
         encoded would be a third of what a short RPC costs."""
         self.state_machine.process_input(ConnectionInputs.SEND_HEADERS)
+        if self.encoder.header_table.resized:  # which the peer has to be told of before anything else
+            block = bytes(self.encoder.encode([])) + block
         state = self.streams[stream_id].state_machine
         state.process_input(StreamInputs.SEND_HEADERS)
         if flags & _END_STREAM:
