@@ -1,6 +1,6 @@
 """Flows by themselves: which call a message belongs to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -34,6 +34,9 @@ class Desk:
 
     def consumed(self, size: int) -> None:
         self.size += size
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        raise AssertionError("nothing here waits")
 
 
 def read(message: Buffer) -> str:
