@@ -36,7 +36,7 @@ class Desk:
         self.size += size
 
     def later(self, seconds: float, callback: Callable[[], None]) -> None:
-        raise AssertionError("nothing is to be done later")
+        raise AssertionError("nothing here waits")
 
 
 def read(message: Buffer) -> str:
