@@ -52,15 +52,31 @@ class History(NamedTuple):
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
-    timeout = draw(st.sampled_from([1, 4, 10]))
-    keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=4, unique=True))
+    timeout = draw(st.sampled_from([1, 5, 10, 12]))
+    keys = draw(st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True))
+    around = 0
     watermark = 0
-    events = []
-    for _ in range(draw(st.integers(1, 40))):
-        us = 1000 * draw(st.integers(-5, 60)) + draw(st.sampled_from([0, 0, 1, 500, 999]))
-        moves = draw(st.sampled_from([None, None, None, 1, 4, 15]))
-        watermark += moves or 0
-        events.append(Event(draw(st.sampled_from(keys)), us, None if moves is None else watermark))
+    events: list[Event] = []
+
+    def add(key: tuple[str, ...], ms: int, watermark: int | None = None) -> None:
+        events.append(Event(key, 1000 * ms + draw(st.sampled_from([0, 0, 1, 500, 999])), watermark))
+
+    for _ in range(draw(st.sampled_from([2, 8, 25]))):
+        around += draw(st.sampled_from([0, 1, 5]))
+        key = draw(st.sampled_from(keys))
+        ms = around + draw(st.integers(-20, 20))
+        what = draw(st.sampled_from(["one", "two that a third joins", "watermark"]))
+        if what == "two that a third joins":
+            for between in (0, timeout + timeout // 2, timeout - 1):
+                add(key, ms + between)
+            if draw(st.booleans()):  # the first of them ends, and reaches into the second
+                watermark = max(watermark, ms + 2 * timeout)
+                add(draw(st.sampled_from(keys)), ms + draw(st.integers(0, 3 * timeout)), watermark)
+        elif what == "watermark":
+            watermark += draw(st.sampled_from([0, 1, 10, 25]))
+            add(key, ms, watermark)
+        else:
+            add(key, ms)
     return History(timeout, events)
 
 

@@ -175,7 +175,7 @@ def test_where_it_is_found(server: ServerProcess) -> None:
 
 
 def calls(server: ServerProcess) -> list[str]:
-    """What handlers were asked for, beside adding."""
+    """What handlers were asked for, beside adding: close, leave and join, each with a process id behind it."""
     path = Path(f"{server.sock}.calls.log")
     return path.read_text().split() if path.exists() else []
 
@@ -196,7 +196,24 @@ def test_a_cancelled_stream_closes_nothing(launch: Launch, gate: Gate) -> None:
             assert stream.receive() == SessionResult(A, None)
     server.send_signal(signal.SIGTERM)
     assert server.wait() == 0, server.stderr()
-    assert len([each for each in calls(server) if each.startswith("close")]) == 1
+    assert calls(server).count("close") == 1
+
+
+def test_a_stream_that_is_cancelled_in_the_middle_of_a_merge(launch: Launch, gate: Gate) -> None:
+    server = launch()
+    with SessionReduceClient(str(server.sock)) as client:
+        with client.open() as stream:
+            stream.send(op("OPEN", A, value=b"!at-leave " + gate.block()), op("OPEN", B, value=b"2"))
+            stream.send(op("MERGE", B, A), op("APPEND", AB, value=b"3"), op("CLOSE", AB))
+            gate.wait_entered(1)
+        gate.open()
+        with client.open() as stream:
+            stream.send(op("CLOSE", AB), op("OPEN", A, value=b"4"), op("CLOSE", A))
+            assert stream.receive() == SessionResult(AB, None)
+            assert closed(stream, [A]) == {A: ["4"]}
+    server.send_signal(signal.SIGTERM)
+    assert server.wait() == 0, server.stderr()
+    assert "join" not in calls(server)
 
 
 def test_stopping_with_open_sessions_never_looks_like_an_end(launch: Launch) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterable, Awaitable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from numaflow_core.datum import BaseDatum
@@ -74,7 +74,7 @@ class SessionReducer(ABC):
     """
 
     @abstractmethod
-    def session_reduce(self, keys: list[str], datums: AsyncIterable[Datum], /) -> AsyncIterable[Message]:
+    def session_reduce(self, keys: list[str], datums: AsyncIterator[Datum], /) -> AsyncIterable[Message]:
         """Reduce the datums of one session: an async generator, ``async def`` with ``yield``. ``datums`` yields while
         datums arrive, and ends when the session closes or is merged; it can be gone through once. Each message is
         forwarded when it is yielded."""
