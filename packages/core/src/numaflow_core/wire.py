@@ -6,6 +6,7 @@ what is rarely set is still serialized by protobuf and appended: concatenated pa
 """
 
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -80,6 +81,7 @@ def tag(field: int) -> bytes:
     return varint(field << 3 | 2)
 
 
+_varint = lru_cache(maxsize=4096)(varint)  # the times of a stream have their seconds, and often fractions, in common
 _SECONDS: Final = varint(1 << 3)
 _NANOS: Final = varint(2 << 3)
 
@@ -89,9 +91,9 @@ def timestamp(ns: int) -> bytes:
     seconds, nanos = divmod(ns, 1_000_000_000)
     written = b""
     if seconds:
-        written = _SECONDS + varint(seconds if seconds > 0 else seconds + (1 << 64))
+        written = _SECONDS + _varint(seconds if seconds > 0 else seconds + (1 << 64))
     if nanos:
-        written += _NANOS + varint(nanos)
+        written += _NANOS + _varint(nanos)
     return written
 
 
