@@ -56,10 +56,11 @@ class _Encoder:
     does as ``Message`` says.
     """
 
-    __slots__ = ("_beginning", "_late", "_life", "_written_ns")
+    __slots__ = ("_beginning", "_late", "_life", "_rest", "_written_ns")
 
     def __init__(self, life: Life) -> None:
         self._life = life
+        self._rest = KeyedWindow(slot=life.slot, keys=life.keys).SerializeToString()  # of windows, after their end
         self._beginning = b""
         self._written_ns: int | None = None  # the progress that the beginning tells of
         self._late = False
@@ -100,9 +101,7 @@ class _Encoder:
 
     def _window(self) -> bytes:
         """From the epoch to the key's progress."""
-        life = self._life
-        rest = KeyedWindow(slot=life.slot, keys=life.keys).SerializeToString()
-        return b"%b%b%b" % (_EPOCH_TO, _time(life.progress_ns), rest)
+        return b"%b%b%b" % (_EPOCH_TO, _time(self._life.progress_ns), self._rest)
 
     def _tell_late(self, event_time_ns: int) -> None:
         self._late = True
