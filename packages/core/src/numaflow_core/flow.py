@@ -147,6 +147,27 @@ class OpenFlow(Protocol):
         """The peer has sent its last message and all calls are finished; what ends the stream."""
 
 
+class _Greeting:
+    """The handshake at the beginning of a stream of open calls."""
+
+    __slots__ = ("_desk", "_handshake", "_method")
+
+    def __init__(self, desk: Desk, method: str, handshake: Handshake) -> None:
+        self._desk = desk
+        self._method = method
+        self._handshake: Handshake | None = handshake
+
+    def take(self, messages: list[Buffer], answers: list[Outgoing]) -> list[Buffer]:
+        """Answer the handshake, if it is due; the messages after it."""
+        handshake = self._handshake
+        if handshake is None:
+            return messages
+        answers.append(shake_hands(self._method, handshake, messages[0]))
+        self._handshake = None
+        self._desk.consumed(len(messages[0]))
+        return messages[1:]
+
+
 class SerialFlow:
     """After the handshake every message is a call, one at a time: what comes while one runs waits its turn."""
 
@@ -154,8 +175,7 @@ class SerialFlow:
         """``read`` parses a message to its call's token. Raises ``ProtocolError``; an empty message must be one that it
         refuses: flow control does not bound how many of those wait."""
         self._desk = desk
-        self._method = method
-        self._handshake: Handshake | None = handshake
+        self._greeting = _Greeting(desk, method, handshake)
         self._read = read
         self._waiting: deque[tuple[Any, int]] = deque()
         self._running = False
@@ -163,13 +183,8 @@ class SerialFlow:
     def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
         """The handshake is answered at once."""
         answers: list[Outgoing] = []
-        first = 0
-        if self._handshake is not None:
-            answers.append(shake_hands(self._method, self._handshake, messages[0]))
-            self._handshake = None
-            self._desk.consumed(len(messages[0]))
-            first = 1
-        self._waiting.extend([(self._read(message), len(message)) for message in messages[first:]])
+        messages = self._greeting.take(messages, answers)
+        self._waiting.extend([(self._read(message), len(message)) for message in messages])
         self._begin_next()
         return answers
 
@@ -219,8 +234,7 @@ class BatchFlow(Generic[_T]):
     def __init__(self, desk: Desk, method: str, handshake: Handshake, batch: Batch[_T], *, decode: bool) -> None:
         """``decode``: whether calls are fed with decoded messages, or with what came."""
         self._desk = desk
-        self._method = method
-        self._handshake: Handshake | None = handshake
+        self._greeting = _Greeting(desk, method, handshake)
         self._batch = batch
         self._decode = decode
         self._call: OpenCall | None = None
@@ -230,24 +244,20 @@ class BatchFlow(Generic[_T]):
     def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
         """The handshake and empty batches are answered at once."""
         answers: list[Outgoing] = []
-        first = 0
-        if self._handshake is not None:
-            answers.append(shake_hands(self._method, self._handshake, messages[0]))
-            self._handshake = None
-            self._desk.consumed(len(messages[0]))
-            first = 1
+        messages = self._greeting.take(messages, answers)
         if self._ended:
-            self._waiting += messages[first:]
+            self._waiting += messages
             return answers
+        first = 0
         read = self._batch.read
         requests: list[_T] = []
-        for position in range(first, len(messages)):
-            request = read(messages[position])
+        for position, message in enumerate(messages):
+            request = read(message)
             if request is not None:
                 requests.append(request)
                 continue
             self._feed(requests, messages[first:position])
-            self._desk.consumed(len(messages[position]))
+            self._desk.consumed(len(message))
             if self._call is not None:
                 self._finish_input()
                 self._waiting = messages[position + 1 :]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ..flow import PipedFlow
 from ..kind import Calls, OpenCalls
 from ..strategy import Codec, OnFailure, OpenStrategy, Strategy
-from ._rpcs import CallsRpc, OpenRpc, PipedCallsRpc, PipedOpenRpc, PipedStream, Rpc, RpcContext
+from ._open_rpcs import OpenRpc, PipedOpenRpc
+from ._rpcs import CallsRpc, PipedCallsRpc, PipedStream, Rpc, RpcContext
 
 if TYPE_CHECKING:
     import asyncio
