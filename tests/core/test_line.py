@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from numaflow_core.buffers import Outgoing
-from numaflow_core.strategy._line import LIMIT, PATIENCE, Line
+from numaflow_core.strategy._line import LIMIT, PATIENCE, Discard, Line
 
 
 class Member:
@@ -120,3 +120,14 @@ def test_joining_twice_loses_nothing() -> None:
     bench.line.join(bench.members["b"])
     bench.finish("ba")
     assert bench.sent == [b"a", b"1", b"b"]
+
+
+def test_what_a_discarded_member_says_after_it_has_joined_goes_nowhere() -> None:
+    discard = Discard()
+    member = Member(b"a", [])
+    assert not discard.hold(member, b"1"), "it was made in time"
+    discard.join(member)
+    assert discard.hold(member, b"2")
+    discard.step_out(member)
+    assert discard.hold(member, b"3")
+    assert member.held == []
