@@ -163,3 +163,9 @@ def checked(reply: Reply) -> Reply:
         assert reply.window == keyed_window(0, reply.end, reply.window_keys)
         assert reply.end <= reply.event_time
     return reply
+
+
+def closed(server: ServerProcess) -> int:
+    """How many handlers were told that their key has closed."""
+    path = Path(f"{server.sock}.closed.log")
+    return path.read_text().count("closed") if path.exists() else 0

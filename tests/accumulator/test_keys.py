@@ -2,15 +2,14 @@
 
 import json
 import threading
-from pathlib import Path
 
 import pytest
 
 from behaviour.harness import Gate, ServerProcess, resident, wait_steady, wait_until
 from behaviour.kinds import Combination
-from numaflow_core.testing import RpcEndedError, UdfClient
+from numaflow_core.testing import UdfClient
 
-from .conftest import RPC, Launch, Stream
+from .conftest import RPC, Launch, Stream, closed
 from .wire import (
     APPEND,
     CLOSE,
@@ -195,12 +194,6 @@ def test_initial_metadata_comes_at_once(client: UdfClient) -> None:
     stream.cancel()
 
 
-def closed(server: ServerProcess) -> int:
-    """How many handlers were told that their key has closed."""
-    path = Path(f"{server.sock}.closed.log")
-    return path.read_text().count("closed") if path.exists() else 0
-
-
 def test_a_cancelled_stream_closes_nothing_and_emits_nothing(
     server: ServerProcess, client: UdfClient, gate: Gate
 ) -> None:
@@ -283,90 +276,6 @@ def test_garbage(client: UdfClient) -> None:
     raw = client.open(RPC)
     raw.send(b"\xff\xff")
     assert raw.status().code == "INTERNAL"
-
-
-def test_an_error_is_told_at_once(launch: Launch) -> None:
-    server = launch()
-    with server.client() as client:
-        stream = Stream(client)
-        stream.send(["a"], b"x")
-        stream.receive()
-        stream.send(["b"], b"!raise broken")
-        with pytest.raises(RpcEndedError) as caught:
-            stream.receive()
-        assert caught.value.outcome.code == "INTERNAL"
-        assert "UDF_EXECUTION_ERROR" in caught.value.outcome.message
-        assert "broken" in caught.value.outcome.message
-        assert "a line of the user's" in caught.value.outcome.traceback
-    assert server.wait() == 1
-
-
-def test_an_error_at_close(launch: Launch) -> None:
-    server = launch()
-    with server.client() as client:
-        stream = Stream(client)
-        stream.send(["a"], b"!at-close !raise broken")
-        assert stream.receive().value == b""
-        stream.close(["a"])
-        replies = [parse(reply) for reply in stream.raw.rest()]
-        assert not any(reply.eof for reply in replies)
-        assert stream.raw.status().code == "INTERNAL"
-    assert server.wait() == 1
-
-
-def test_sigterm_with_open_keys(launch: Launch, gate: Gate) -> None:
-    server = launch("--grace", 20)
-    with server.client() as client:
-        stream = Stream(client)
-        stream.send(["b"], b"y")
-        stream.receive()
-        stream.send(["a"], gate.block())
-        gate.wait_entered(1)
-        server.process.terminate()
-        gate.open()
-        (reply,) = [parse(reply) for reply in stream.raw.rest(15)]
-        assert (reply.window_keys, reply.eof) == (("a",), False)
-        assert stream.raw.status().code == "UNAVAILABLE"
-    assert server.wait() == 0
-    assert closed(server) == 0
-
-
-@pytest.mark.parametrize("used", [False, True])
-def test_sigterm_with_no_open_key(launch: Launch, used: bool) -> None:
-    server = launch("--grace", 20)
-    with server.client() as client:
-        stream = Stream(client)
-        if used:
-            stream.send(["a"], b"x")
-            stream.close(["a"])
-            stream.until_eof(["a"])
-        else:
-            stream.raw._call.initial_metadata()
-        server.process.terminate()
-        assert stream.raw.rest(15) == []
-        assert stream.raw.status().code == "UNAVAILABLE"
-    assert server.wait() == 0
-
-
-def test_a_close_is_answered_after_sigterm(launch: Launch, gate: Gate) -> None:
-    server = launch("--grace", 20)
-    with server.client() as client:
-        stream = Stream(client)
-        stream.send(["a"], b"!at-close " + gate.block(), time=1)
-        stream.receive()
-        window = stream.close(["a"])
-        gate.wait_entered(1)
-        stream.send(["a"], b"again", time=100)
-        stream.send(["b"], b"other", time=100)
-        assert stream.receive().value == b"other"
-        server.process.terminate()
-        gate.open()
-        replies = [parse(reply) for reply in stream.raw.rest(15)]
-        assert [reply.value for reply in replies] == [b"closed after 1", b"", b"again"]
-        assert replies[1].window == window
-        assert stream.raw.status().code == "UNAVAILABLE"
-    assert server.wait() == 0
-    assert closed(server) == 1
 
 
 def test_server_info(server: ServerProcess) -> None:
