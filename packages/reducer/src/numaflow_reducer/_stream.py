@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
+from numaflow_core import messages
 from numaflow_core.server import PushObject
 
 from ._datatypes import Datum, Message, Metadata
@@ -15,15 +16,8 @@ ReduceStreamResult = Iterable[Message] | None
 when it is yielded."""
 
 
-class Output(Protocol):
-    """Where a handler puts its results."""
-
-    async def put(self, message: Message, /) -> None:
-        """Forward a message; waits while the platform takes no more of them.
-
-        Raises:
-            TypeError: no Message.
-        """
+Output = messages.Output[Message]
+"""Where a handler puts its results."""
 
 
 class ReduceStreamHandler(Protocol):

@@ -116,7 +116,7 @@ class Rpc(ABC):
         self._context.loop.call_soon_threadsafe(self._when_ready, callback)
 
     def broken(self, error: ProtocolError) -> None:
-        self._context.loop.call_soon_threadsafe(self._break, error)
+        self._context.loop.call_soon_threadsafe(self.break_off, error)
 
     # -- for the server
 
@@ -198,7 +198,8 @@ class Rpc(ABC):
     def _forget_calls(self) -> None:
         """The stream is over: nobody waits for its calls."""
 
-    def _break(self, error: ProtocolError) -> None:
+    def break_off(self, error: ProtocolError) -> None:
+        """End the stream because of what its peer did."""
         if not self.gone:
             self._flush()
             self._stream.fail(error)

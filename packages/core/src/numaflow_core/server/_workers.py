@@ -216,16 +216,17 @@ class _ParentLink(PipeProtocol):
                 self.stopped.set_result(None)
             return
         rpc = self._rpcs.get(number)
-        if kind == Pipe.CALLS:
-            if rpc is None:
-                service = self._services[number % len(self._services)]  # as ProcessStrategy numbers streams
-                rpc = self._rpcs[number] = service.new_piped_rpc(_PipedStream(self, number), self._context)
-                rpc.ready = not self.holds_back(number)
-            rpc.received(frame.messages)
-        elif rpc is None:
+        if rpc is None and kind == Pipe.CALLS:
+            service = self._services[number % len(self._services)]  # as ProcessStrategy numbers streams
+            rpc = self._rpcs[number] = service.new_piped_rpc(_PipedStream(self, number), self._context)
+            rpc.ready = not self.holds_back(number)
+        if rpc is None:
             return  # the stream had no messages for this worker, or is done
-        elif kind == Pipe.HALF_CLOSE:
-            rpc.half_closed()
+        if kind in (Pipe.CALLS, Pipe.HALF_CLOSE):
+            try:
+                rpc.received(frame.messages) if kind == Pipe.CALLS else rpc.half_closed()
+            except ProtocolError as error:
+                rpc.break_off(error)
         elif kind == Pipe.PAUSE:
             self._paused.add(number)
             rpc.ready = False
