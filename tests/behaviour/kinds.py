@@ -5,7 +5,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from numaflow_mapper import __version__ as mapper_version
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
@@ -16,6 +16,8 @@ from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransfor
 
 ServerType = Literal["sync", "async", "multiproc"]
 TransportName = Literal["h2", "grpcio"]
+
+_T = TypeVar("_T")
 
 EVENT_TIME_SECONDS: Final = 1_700_000_000
 
@@ -210,7 +212,7 @@ TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 
 
-def part(combinations: list[Combination]) -> list[Combination]:
+def part(combinations: list[_T]) -> list[_T]:
     """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/3`` to ``2/3`` have every kind twice,
     with different server types and transports."""
     number, _, of = os.environ.get("BEHAVIOUR_PART", "0/1").partition("/")
