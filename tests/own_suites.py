@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from behaviour.harness import ServerProcess
-from behaviour.kinds import TRANSPORTS, Combination, KindCase, ServerType, TransportName
+from behaviour.kinds import TRANSPORTS, Combination, KindCase, ServerType, TransportName, part
 
 
 class Way(NamedTuple):
@@ -21,8 +21,8 @@ class Way(NamedTuple):
 
 
 def ways(*types: ServerType) -> list[Way]:
-    """Each type over each transport."""
-    return [Way(type_, transport) for type_ in types for transport in TRANSPORTS]
+    """Each type over each transport, or a part of them."""
+    return part([Way(type_, transport) for type_ in types for transport in TRANSPORTS])
 
 
 def _unused(*_: object) -> NoReturn:

@@ -5,7 +5,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from numaflow_mapper import __version__ as mapper_version
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
@@ -16,6 +16,8 @@ from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransfor
 
 ServerType = Literal["sync", "async", "multiproc"]
 TransportName = Literal["h2", "grpcio"]
+
+_T = TypeVar("_T")
 
 EVENT_TIME_SECONDS: Final = 1_700_000_000
 
@@ -211,10 +213,15 @@ TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 
 
 def part(combinations: list[Combination]) -> list[Combination]:
-    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/3`` to ``2/3`` have every kind twice,
-    with different server types and transports."""
+    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/6`` to ``5/6`` have every kind once,
+    with server types and transports that differ from part to part and from kind to kind."""
     number, _, of = os.environ.get("BEHAVIOUR_PART", "0/1").partition("/")
-    return [each for index, each in enumerate(combinations) if index % int(of) == int(number)]
+    kinds = list(dict.fromkeys(each.kind.name for each in combinations))
+    return [
+        each
+        for index, each in enumerate(combinations)
+        if (index + kinds.index(each.kind.name)) % int(of) == int(number)
+    ]
 
 
 COMBINATIONS: Final = part([Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS])

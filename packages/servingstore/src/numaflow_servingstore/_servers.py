@@ -134,8 +134,6 @@ class ServingStoreMultiProcServer(MultiProcServer):
     ) -> None:
         """``serving_store_instance`` is the store, whose methods are both sync or both async; the other arguments are
         those of ``MultiProcServer``."""
-        from numaflow_core.server._handlers import is_async
-
         super().__init__(
             serving_store_instance,
             server_count,
@@ -146,9 +144,3 @@ class ServingStoreMultiProcServer(MultiProcServer):
             max_concurrency=max_concurrency,
             **settings,
         )
-        put, get = (is_async(handler) for handler in self._handlers.values())
-        if put is not get:
-            raise TypeError(
-                "ServingStoreMultiProcServer takes a store whose methods are both 'def' or both 'async def'; only "
-                f"{'put' if put else 'get'} is 'async def'"
-            )

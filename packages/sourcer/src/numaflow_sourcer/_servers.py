@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from numaflow_core.server import Settings
-    from numaflow_core.server._runtime import Runtime
+    from numaflow_core.server import Runtime, Settings
 
     from ._handlers import AsyncSource, SyncSource
 
@@ -73,24 +72,22 @@ class _SourceServer(Server):
     _is_async: ClassVar[bool]
 
     def _check(self, handler: object) -> dict[str, Callable[..., Any]]:
-        from numaflow_core.server._handlers import check_handler
-
         partitions = self._other_rules[_PARTITIONS]
-        own, total_own = (
-            _overridden(handler, name) for name in ("active_partitions_handler", "total_partitions_handler")
-        )
+        own = _overridden(handler, "active_partitions_handler")
         if not own and callable(getattr(handler, "partitions_handler", None)):
             partitions, own = partitions._replace(attribute="partitions_handler"), True
         rules = {**self._other_rules, _PARTITIONS: partitions}
         if not own:
             del rules[_PARTITIONS]
-        total = check_handler(partitions._replace(attribute="total_partitions_handler"), handler) if total_own else None
+        total = None
+        if _overridden(handler, "total_partitions_handler"):
+            total = self._check_one(partitions._replace(attribute="total_partitions_handler"), handler)
         wanted = self._rule._replace(parameters=("datum", "output"))
         try:
-            self._takes_output, read = True, check_handler(wanted, handler)
+            self._takes_output, read = True, self._check_one(wanted, handler)
         except TypeError:
-            self._takes_output, read = False, check_handler(self._rule, handler)
-        checked = {name: check_handler(rule, handler) for name, rule in rules.items()}
+            self._takes_output, read = False, self._check_one(self._rule, handler)
+        checked = {name: self._check_one(rule, handler) for name, rule in rules.items()}
         join = _join_async if self._is_async else _join
         return {**checked, _READ: read, _PARTITIONS: join(checked.get(_PARTITIONS), total)}
 

@@ -149,10 +149,15 @@ class Server(ABC):
 
     def _check(self, handler: object) -> dict[str, Callable[..., Any]]:
         """The user's handler of each RPC, by the RPC's name. Raises: TypeError."""
+        rules = {self._kind.method: self._rule, **self._other_rules}
+        return {name: self._check_one(rule, handler) for name, rule in rules.items()}
+
+    @staticmethod
+    def _check_one(rule: HandlerRule, handler: object) -> Callable[..., Any]:
+        """One handler. Raises: TypeError."""
         from ._handlers import check_handler
 
-        rules = {self._kind.method: self._rule, **self._other_rules}
-        return {name: check_handler(rule, handler) for name, rule in rules.items()}
+        return check_handler(rule, handler)
 
     def _bind(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[..., Any]]:
         """What each RPC calls in a run: the handlers themselves, unless a kind puts something in front of one."""
@@ -301,7 +306,10 @@ class MultiProcServer(Server):
         self.server_count = available_cpus() if server_count is None else check_positive(server_count, "server_count")
         self.max_threads = threads_or_default(max_threads)
         self.max_concurrency = concurrency_or_default(max_concurrency)
-        self._is_async = is_async(self._handler)
+        colours = {is_async(each) for each in self._handlers.values()}
+        if len(colours) > 1:
+            raise TypeError(f"{self._rule.server} takes handlers that are all 'def' or all 'async def', got both")
+        (self._is_async,) = colours
         self._workers: list[Worker] = []
 
     def start(self) -> None:
