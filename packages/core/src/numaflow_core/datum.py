@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from .buffers import Buffer
 from .metadata import SystemMetadata, UserMetadata, groups_from_wire
-from .times import NO_TIME_NS, datetime_to_ns, ns_to_datetime, timestamp_to_ns
+from .times import NO_TIME_NS, datetime_to_ns, ns_to_datetime, timestamp_to_ns, to_datetime
 from .validate import check_bytes, check_strings
 
 _D = TypeVar("_D", bound="BaseDatum")
@@ -104,7 +104,8 @@ class BaseDatum:
     @property
     def event_time(self) -> datetime:
         """When the event happened: aware, UTC, rounded down to the microsecond, clamped to the years 1 to 9999."""
-        return ns_to_datetime(timestamp_to_ns(self._request.event_time))
+        time = self._request.event_time
+        return to_datetime(time.seconds, time.nanos)
 
     @property
     def has_watermark(self) -> bool:

@@ -5,13 +5,12 @@ A protobuf Timestamp may lie outside of the years that a datetime can hold (an a
 """
 
 from datetime import datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Final, Protocol
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MIN: Final = datetime.min.replace(tzinfo=timezone.utc)
 _MAX: Final = datetime.max.replace(tzinfo=timezone.utc)
-_FIRST_SECOND: Final = (_MIN - _EPOCH) // timedelta(seconds=1)
-_LAST_SECOND: Final = (_MAX - _EPOCH) // timedelta(seconds=1)
 
 NO_TIME_NS: Final = -1_000_000
 """What a time that the dataplane left unset reads as: -1 ms, its own sentinel for "no watermark yet"."""
@@ -36,12 +35,21 @@ def timestamp_to_ns(timestamp: TimestampLike) -> int:
 
 def ns_to_datetime(ns: int) -> datetime:
     """An aware UTC datetime, rounded down to the microsecond, clamped to the years 1 to 9999."""
-    seconds, nanos = divmod(ns, 1_000_000_000)
-    if seconds < _FIRST_SECOND:
-        return _MIN
-    if seconds > _LAST_SECOND:
-        return _MAX
-    return _EPOCH + timedelta(0, seconds, nanos // 1000)
+    return to_datetime(*divmod(ns, 1_000_000_000))
+
+
+def to_datetime(seconds: int, nanos: int) -> datetime:
+    """As ``ns_to_datetime``, of what a protobuf Timestamp holds."""
+    try:
+        return _second(seconds) + timedelta(0, 0, nanos // 1000)
+    except OverflowError:
+        return _MIN if seconds < 0 else _MAX
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> datetime:
+    """Where a second begins: messages that follow each other share it. Raises: OverflowError outside of the range."""
+    return _EPOCH + timedelta(0, seconds)
 
 
 def datetime_to_ns(value: datetime) -> int:

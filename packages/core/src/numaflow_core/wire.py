@@ -88,8 +88,9 @@ def timestamp(ns: int) -> bytes:
     """Nanoseconds since the epoch as the content of a ``google.protobuf.Timestamp``."""
     seconds, nanos = divmod(ns, 1_000_000_000)
     if nanos >> 28:  # three quarters of all: five bytes, written at once
-        groups = nanos & 0x7F | 0x80, nanos >> 7 & 0x7F | 0x80, nanos >> 14 & 0x7F | 0x80, nanos >> 21 & 0x7F | 0x80
-        return b"%b%b%b" % (_seconds(seconds), _NANOS, bytes((*groups, nanos >> 28)))
+        low, high = nanos & 0x3FFF, nanos >> 14
+        five = bytes((low & 127 | 128, low >> 7 | 128, high & 127 | 128, high >> 7 & 127 | 128, high >> 14))
+        return b"%b%b%b" % (_seconds(seconds), _NANOS, five)
     return _seconds(seconds) + _NANOS + varint(nanos) if nanos else _seconds(seconds)
 
 

@@ -39,10 +39,11 @@ _DROP: Final = string_field(_Result.TAGS_FIELD_NUMBER, DROP)
 def call(handler: Callable[[list[str], Datum], Any], message: Buffer) -> tuple[SourceTransformRequest.Request, Any]:
     """Call the handler with a request; return the request and what the handler returned."""
     request = _read(message)
-    if not request.HasField("request"):
-        raise ProtocolError(f"{METHOD}: expected a message with a request")
     body = request.request
-    return body, handler(body.keys[:], _view(body, body.id))
+    request_id = body.id
+    if not request_id and not request.HasField("request"):
+        raise ProtocolError(f"{METHOD}: expected a message with a request")
+    return body, handler(body.keys[:], _view(body, request_id))
 
 
 def encode(request: SourceTransformRequest.Request, result: object) -> Outgoing:
