@@ -22,7 +22,7 @@ class Way(NamedTuple):
 
 def ways(*types: ServerType) -> list[Way]:
     """Each type over each transport, or a part of them."""
-    return part([Way(type_, transport) for type_ in types for transport in TRANSPORTS])
+    return part([[Way(type_, transport) for type_ in types for transport in TRANSPORTS]])
 
 
 def _unused(*_: object) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from behaviour.harness import PATIENCE, Gate, ServerProcess
-from behaviour.kinds import TRANSPORTS, TYPES, Combination, KindCase, part
+from behaviour.kinds import Combination, KindCase, combinations
 from numaflow_accumulator._version import __version__
 from numaflow_core.testing import RawStream, UdfClient
 
@@ -35,7 +35,7 @@ def kind(handler: str) -> KindCase:
     )
 
 
-COMBINATIONS: Final = part([Combination(kind("echo"), type_, name) for type_ in TYPES for name in TRANSPORTS])
+COMBINATIONS: Final = combinations(kind("echo"))
 Launch = Callable[..., ServerProcess]
 
 

@@ -3,7 +3,7 @@
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -212,16 +212,21 @@ TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 
 
-def part(combinations: list[Combination]) -> list[Combination]:
-    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/6`` to ``5/6`` have every kind once,
-    with server types and transports that differ from part to part and from kind to kind."""
+def part(rows: Iterable[Sequence[_T]]) -> list[_T]:
+    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/6`` to ``5/6`` have every kind once
+    where a row holds the six ways to run one, which differ from part to part and from kind to kind."""
     number, _, of = os.environ.get("BEHAVIOUR_PART", "0/1").partition("/")
-    kinds = list(dict.fromkeys(each.kind.name for each in combinations))
     return [
         each
-        for index, each in enumerate(combinations)
-        if (index + kinds.index(each.kind.name)) % int(of) == int(number)
+        for row_number, row in enumerate(rows)
+        for index, each in enumerate(row)
+        if (index + row_number) % int(of) == int(number)
     ]
 
 
-COMBINATIONS: Final = part([Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS])
+def combinations(*kinds: KindCase) -> list[Combination]:
+    """The kinds with each server type over each transport, or a part of them."""
+    return part([Combination(kind, type_, name) for type_ in TYPES for name in TRANSPORTS] for kind in kinds)
+
+
+COMBINATIONS: Final = combinations(*KINDS)

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from behaviour.harness import PATIENCE, Gate, ServerProcess
-from behaviour.kinds import TRANSPORTS, TYPES, Combination, KindCase, part
+from behaviour.kinds import Combination, KindCase, combinations
 from numaflow_core.testing import RawStream, UdfClient
 from numaflow_reducer._version import __version__
 
@@ -32,7 +32,7 @@ def _kind(name: str) -> KindCase:
 
 
 KINDS: Final = (_kind("reduce"), _kind("reducestream"))
-COMBINATIONS: Final = part([Combination(kind, type_, name) for kind in KINDS for type_ in TYPES for name in TRANSPORTS])
+COMBINATIONS: Final = combinations(*KINDS)
 Launch = Callable[..., ServerProcess]
 
 

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from behaviour.harness import PATIENCE, Gate, ServerProcess
-from behaviour.kinds import TRANSPORTS, TYPES, Combination, KindCase, part
+from behaviour.kinds import Combination, KindCase, combinations
 from numaflow_core.windows import IntervalWindow
 from numaflow_sessionreducer import Datum
 from numaflow_sessionreducer._version import __version__
@@ -33,7 +33,7 @@ KIND: Final = KindCase(
     request=lambda key, payload: b"",
     answers=lambda reply: [],
 )
-COMBINATIONS: Final = part([Combination(KIND, type_, name) for type_ in TYPES for name in TRANSPORTS])
+COMBINATIONS: Final = combinations(KIND)
 Launch = Callable[..., ServerProcess]
 
 T: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
