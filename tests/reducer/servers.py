@@ -82,10 +82,10 @@ def stream_class(options: argparse.Namespace) -> type[SyncReduceStreamer]:
         def add(self, datum: Datum) -> Iterator[Message]:
             yield Message(act(self.seen.now(datum)), keys=self.keys, tags=["early"])
 
-        def finish(self) -> list[Message]:
+        def finish(self) -> Message:
             for command in self.seen.later():
                 act(command)
-            return [tell(self.keys, self.seen.datums, self.metadata)]
+            return tell(self.keys, self.seen.datums, self.metadata)
 
     return Pushed
 

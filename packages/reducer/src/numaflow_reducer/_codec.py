@@ -29,11 +29,14 @@ def _make_push(handler: Callable[..., Push], call: OpenCall) -> tuple[Token, Pus
 
 
 _items = partial(messages_of, container=Messages, taker="a reduce handler")
-_iterable = partial(iterable, complaint=f"{_STREAM_TAKER} must be a generator, or return an iterable of Message")
 
 
 def _stream_items(result: Any) -> Iterable[Any]:
-    return () if result is None else _iterable(result)
+    if result is None:
+        return ()
+    if isinstance(result, Message):
+        return (result,)
+    return iterable(result, f"{_STREAM_TAKER} must be a generator, or return a Message, an iterable of Message or None")
 
 
 def _calls(items: Callable[[Any], Iterable[Any]]) -> OpenCalls:

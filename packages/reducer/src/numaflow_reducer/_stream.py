@@ -11,9 +11,9 @@ from numaflow_core.server import PushObject
 
 from ._datatypes import Datum, Message, Metadata
 
-ReduceStreamResult = Iterable[Message] | None
-"""What the methods of a ``SyncReduceStreamer`` may return: messages, or a generator of them, each of which is forwarded
-when it is yielded."""
+ReduceStreamResult = Message | Iterable[Message] | None
+"""What the methods of a ``SyncReduceStreamer`` may return: a message, or an iterable of them, a generator for example,
+each of which is forwarded when it is yielded."""
 
 
 Output = messages.Output[Message]
