@@ -54,9 +54,44 @@ compare --cases map:sync,map:async --payload 10240 --n 40000 --peer-n 10000 "$@"
 compare --cases map:sync,map:async --payload 102400 --n 6000 --peer-n 3000 "$@"
 compare --cases map:sync,map:async --payload 1048576 --window 50 --n 600 --peer-n 300 "$@"
 compare --cases map:sync,map:async --window 1 --n 8000 --peer-n 4000 "$@"
+for keys in 1 1000; do
+    compare --cases reduce:sync,reduce:async --keys "$keys" "$@"
+done
+
+# rpcs KIND MODE...: our servers of a kind and pynumaflow's, called in turns by rpc_load.
+rpcs() {
+    local kind=$1 folder pids=() socks=() mode
+    shift
+    folder=$(mktemp -d)
+    for mode in "$@"; do
+        socks+=("$folder/ours-$mode")
+        .bench/ours/bin/python benchmarks/server.py "$kind" "$mode" "$folder/ours-$mode" &
+        pids+=("$!")
+    done
+    socks+=("$folder/pynumaflow")
+    .bench/peer/bin/python benchmarks/peer.py "$kind" "$folder/pynumaflow" >"$folder/log" 2>&1 &
+    pids+=("$!")
+    trap 'kill "${pids[@]}" 2>/dev/null' EXIT
+    for sock in "${socks[@]}"; do
+        until [ -S "$sock" ]; do
+            kill -0 "${pids[@]}" # a server that could not start ends this script
+            sleep 0.1
+        done
+    done
+    echo "# $kind"
+    PYTHONPATH=. .bench/ours/bin/python -m benchmarks.rpc_load "$kind" 15 "${socks[@]}"
+    kill "${pids[@]}"
+    wait "${pids[@]}" || true # pynumaflow's ends by the signal
+    trap - EXIT
+    rm -r "$folder"
+}
+rpcs source sync async
+rpcs sideinput sync async
+
 export BURN_US=100
 for workers in 1 2; do
     echo "# 100 us of CPU per message, $workers worker(s)"
     WORKERS=$workers compare --cases map:multiproc,transform:multiproc,sink:multiproc,batchmap:multiproc,mapstream:multiproc \
         --n 40000 --peer-n 2000 "$@"
+    WORKERS=$workers compare --cases reduce:multiproc --keys 1000 --n 40000 --peer-n 2000 "$@"
 done
