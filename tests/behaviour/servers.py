@@ -1,6 +1,7 @@
 """The servers under test, each a process of its own: ``python servers.py --kind map --type sync ...``.
 
-The handler does what the payload says. A payload that begins with ``!`` is a command; everything else is echoed.
+The handler does what the payload says. A payload that begins with ``!`` is a command; everything else is echoed,
+with the user metadata of its message.
 
 ``!block GATE``     write a line to GATE.log, wait for the file GATE to appear, then write another line. The first
                     begins with +, the second with -; both have the process id. Async handlers await.
@@ -164,13 +165,13 @@ def kind_map() -> Kind:
 
     def handle(keys: list[str], datum: Datum) -> Messages:
         try:
-            return Messages(Message(act(datum.value), keys=keys))
+            return Messages(Message(act(datum.value), keys=keys, user_metadata=datum.user_metadata))
         except NonsenseWantedError:
             return NONSENSE  # type: ignore[no-any-return]
 
     async def handle_async(keys: list[str], datum: Datum) -> Messages:
         try:
-            return Messages(Message(await act_async(datum.value), keys=keys))
+            return Messages(Message(await act_async(datum.value), keys=keys, user_metadata=datum.user_metadata))
         except NonsenseWantedError:
             return NONSENSE  # type: ignore[no-any-return]
 
@@ -190,7 +191,7 @@ def kind_map_stream() -> Kind:
     def handle(keys: list[str], datum: Datum) -> Iterator[Message]:
         try:
             for result in drip(datum.value):
-                yield Message(result, keys=keys)
+                yield Message(result, keys=keys, user_metadata=datum.user_metadata)
         except NonsenseWantedError:
             yield NONSENSE
 
@@ -201,7 +202,7 @@ def kind_map_stream() -> Kind:
                 return
             with closing(drip(datum.value)) as results:
                 for result in results:
-                    yield Message(result, keys=keys)
+                    yield Message(result, keys=keys, user_metadata=datum.user_metadata)
         except NonsenseWantedError:
             yield NONSENSE
 
@@ -224,7 +225,8 @@ def kind_batch_map() -> Kind:
         for datum in datums:
             try:
                 for each in ids_of(datum.id, datum.value):
-                    yield BatchResponse(each, [Message(act(plain(datum.value)), keys=datum.keys)])
+                    result = act(plain(datum.value))
+                    yield BatchResponse(each, [Message(result, keys=datum.keys, user_metadata=datum.user_metadata)])
             except NonsenseWantedError:
                 yield NONSENSE
             if datum.value == b"!leave":
@@ -235,7 +237,8 @@ def kind_batch_map() -> Kind:
         async for datum in datums:
             try:
                 for each in ids_of(datum.id, datum.value):
-                    message = Message(await act_async(plain(datum.value)), keys=datum.keys)
+                    result = await act_async(plain(datum.value))
+                    message = Message(result, keys=datum.keys, user_metadata=datum.user_metadata)
                     responses.append(BatchResponse(each, [message]))
             except NonsenseWantedError:
                 return NONSENSE  # type: ignore[no-any-return]
@@ -259,13 +262,14 @@ def kind_transform() -> Kind:
 
     def handle(keys: list[str], datum: Datum) -> Messages:
         try:
-            return Messages(Message(act(datum.value), event_time=datum.event_time, keys=keys))
+            return Messages(Message(act(datum.value), datum.event_time, keys, user_metadata=datum.user_metadata))
         except NonsenseWantedError:
             return NONSENSE  # type: ignore[no-any-return]
 
     async def handle_async(keys: list[str], datum: Datum) -> Messages:
         try:
-            return Messages(Message(await act_async(datum.value), event_time=datum.event_time, keys=keys))
+            result = await act_async(datum.value)
+            return Messages(Message(result, datum.event_time, keys, user_metadata=datum.user_metadata))
         except NonsenseWantedError:
             return NONSENSE  # type: ignore[no-any-return]
 
@@ -274,13 +278,27 @@ def kind_transform() -> Kind:
 
 
 def kind_sink() -> Kind:
-    from numaflow_sinker import Datum, Response, Responses, SinkAsyncServer, Sinker, SinkMultiProcServer, SinkServer
+    from numaflow_sinker import (
+        Datum,
+        Message,
+        Response,
+        Responses,
+        SinkAsyncServer,
+        Sinker,
+        SinkMultiProcServer,
+        SinkServer,
+    )
+
+    def answer(id: str, datum: Datum, result: bytes) -> Response:
+        if not len(datum.user_metadata):
+            return Response.as_serve(id, result)
+        return Response.as_on_success(id, Message(result, user_metadata=datum.user_metadata))
 
     def handle(datums: Iterator[Datum]) -> Iterator[Response]:
         for datum in datums:
             try:
                 for each in ids_of(datum.id, datum.value):
-                    yield Response.as_serve(each, act(plain(datum.value)))
+                    yield answer(each, datum, act(plain(datum.value)))
             except NonsenseWantedError:
                 yield NONSENSE
             if datum.value == b"!leave":
@@ -291,7 +309,7 @@ def kind_sink() -> Kind:
         async for datum in datums:
             try:
                 for each in ids_of(datum.id, datum.value):
-                    responses.append(Response.as_serve(each, await act_async(plain(datum.value))))
+                    responses.append(answer(each, datum, await act_async(plain(datum.value))))
             except NonsenseWantedError:
                 return NONSENSE  # type: ignore[no-any-return]
             if datum.value == b"!leave":
