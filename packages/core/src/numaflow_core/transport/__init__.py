@@ -11,8 +11,9 @@ from typing import Protocol
 from ..buffers import Buffer, Outgoing
 from ..status import ProtocolError, Status
 
-STREAM_WINDOW = 16 * 1024 * 1024
-"""Bytes of a stream's messages that a server holds unanswered; beyond it the peer has to wait."""
+STREAM_WINDOW = 12 * 1024 * 1024
+"""Bytes of a stream's messages that a server holds unanswered; beyond it the peer has to wait. Decoded messages of a
+few KiB take twice that in protobuf before 6.31, and all of it has to fit into 32 MB."""
 
 INITIAL_WINDOW = 1 << 20
 """A stream's receive window before its first message was answered: what a flood of streams can make us hold each."""

@@ -26,7 +26,7 @@ from ._headers import ended
 logger = logging.getLogger(__name__)
 
 _GRPC_LOGGER: Final = logging.getLogger("grpc._cython.cygrpc")
-_WINDOW: Final = STREAM_WINDOW // 4
+_WINDOW: Final = STREAM_WINDOW // 3
 """Bytes of unanswered messages of a stream; grpc holds several times as much before we see it."""
 
 _MAX_STREAMS: Final = 2000

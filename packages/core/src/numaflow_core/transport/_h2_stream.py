@@ -149,8 +149,9 @@ class H2Stream:
     def _widen(self) -> None:
         """The peer has waited for credit."""
         self._waiting = None
-        if not self.done and self._connection.may_widen(self.window):
-            self.window *= 2
+        more = min(self.window, STREAM_WINDOW - self.window)
+        if not self.done and self._connection.may_widen(more):
+            self.window += more
             self.replenish()
 
     def deliver(self) -> None:
