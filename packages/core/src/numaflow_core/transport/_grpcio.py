@@ -216,6 +216,8 @@ class GrpcioTransport:
             ("grpc.max_send_message_length", max_message_size),
             ("grpc.max_receive_message_length", max_message_size),
             ("grpc.so_reuseport", 0),
+            ("grpc.http2.bdp_probe", 0),  # takes a busy machine for a long line, and then holds messages without limit
+            ("grpc.http2.lookahead_bytes", INITIAL_WINDOW),
             ("grpc.max_concurrent_streams", _MAX_STREAMS),
             ("grpc.server.max_pending_requests", _MAX_WAITING),
             ("grpc.server.max_pending_requests_hard_limit", _MAX_WAITING),
