@@ -190,9 +190,11 @@ class GrpcioStream:
         message = read if isinstance(read, bytes) else None
         if message is None and not self._over:
             # A lost peer looks like the end of input at first; grpc hears of the loss a moment later. When another
-            # read comes back it has, and the sleep lets the task that it cancels tell us.
+            # read comes back it has. Its news passes through two tasks before ours is told, a turn of the loop each,
+            # and may be behind the read in the first of them. Nothing else tells: an end of input has no such event.
             await context.read()
-            await asyncio.sleep(0)
+            for _ in range(3):
+                await asyncio.sleep(0)
         while not self._over and (self.congested or (self._held > self._window and message is not None)):
             self._readable.clear()
             await self._readable.wait()
