@@ -32,6 +32,8 @@ if [ ! -x .bench/peer/bin/python ]; then
     .bench/peer/bin/pip install --quiet pynumaflow==0.14.0
 fi
 
+cc -O2 -o .bench/rpc_load benchmarks/rpc_load.c -lnghttp2
+
 mode=all
 case ${1:-} in quick | all) mode=$1; shift ;; esac
 compare() {
@@ -58,7 +60,7 @@ for keys in 1 1000; do
     compare --cases reduce:sync,reduce:async --keys "$keys" "$@"
 done
 
-# rpcs KIND MODE...: our servers of a kind and pynumaflow's, called in turns by rpc_load.
+# rpcs KIND MODE...: our servers of a kind and pynumaflow's, if it has that kind, called in turns by rpc_load.
 rpcs() {
     local kind=$1 folder pids=() socks=() mode
     shift
@@ -68,9 +70,11 @@ rpcs() {
         .bench/ours/bin/python benchmarks/server.py "$kind" "$mode" "$folder/ours-$mode" &
         pids+=("$!")
     done
-    socks+=("$folder/pynumaflow")
-    .bench/peer/bin/python benchmarks/peer.py "$kind" "$folder/pynumaflow" >"$folder/log" 2>&1 &
-    pids+=("$!")
+    if [ "$kind" != servingstore ]; then
+        socks+=("$folder/pynumaflow")
+        .bench/peer/bin/python benchmarks/peer.py "$kind" "$folder/pynumaflow" >"$folder/log" 2>&1 &
+        pids+=("$!")
+    fi
     trap 'kill "${pids[@]}" 2>/dev/null' EXIT
     for sock in "${socks[@]}"; do
         until [ -S "$sock" ]; do
@@ -79,7 +83,7 @@ rpcs() {
         done
     done
     echo "# $kind"
-    PYTHONPATH=. .bench/ours/bin/python -m benchmarks.rpc_load "$kind" 15 "${socks[@]}"
+    .bench/rpc_load "$kind" 15 "${socks[@]}"
     kill "${pids[@]}"
     wait "${pids[@]}" || true # pynumaflow's ends by the signal
     trap - EXIT
@@ -87,6 +91,7 @@ rpcs() {
 }
 rpcs source sync async
 rpcs sideinput sync async
+rpcs servingstore sync async
 
 export BURN_US=100
 for workers in 1 2; do

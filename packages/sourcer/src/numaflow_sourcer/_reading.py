@@ -43,12 +43,13 @@ class _Reading:
         self._on_failure = on_failure
         self._kept: deque[Message] = deque()
         self._turn = 0  # number of the latest read: one of a stream that is gone may be about
-        self._allowance = 0  # how many more messages the call may make
+        self._taken = 0  # messages that reads have been given since the server began
+        self._limit = 0  # how many may have been made, taken or kept, before the handler has to wait
         self._closed = False
 
     def _begin(self, request: ReadRequest) -> int:
         self._turn += 1
-        self._allowance = request.num_records - len(self._kept)
+        self._limit = self._taken + request.num_records
         return self._turn
 
     def _is_over(self, turn: int, call: OpenCall) -> bool:
@@ -57,13 +58,17 @@ class _Reading:
 
     def _take(self, wanted: int) -> list[Message]:
         take = self._kept.popleft
-        return [take() for _ in range(min(wanted, len(self._kept), _BATCH))]
+        count = min(wanted, len(self._kept), _BATCH)
+        self._taken += count  # first: whoever looks meanwhile may see too many, never too few
+        return [take() for _ in range(count)]
 
     def _keep(self, message: object) -> None:
         if not isinstance(message, Message):
             raise TypeError(f"{_COMPLAINT}, got {type(message).__name__}: {message!r:.80}")
         self._kept.append(message)
-        self._allowance -= 1
+
+    def _has_made_too_many(self) -> bool:
+        return self._taken + len(self._kept) > self._limit
 
 
 class SyncReading(_Reading):
@@ -74,6 +79,7 @@ class SyncReading(_Reading):
         self._thread: threading.Thread | None = None
         self._next: ReadRequest | None = None
         self._running = False  # a call has been asked for and has not ended
+        self._waiting = False  # a read is, or will look once more before it does; a put that tells it, clears this
         lock = threading.Lock()
         self._news = threading.Condition(lock)  # for the read
         self._room = threading.Condition(lock)  # for the handler's thread
@@ -90,6 +96,7 @@ class SyncReading(_Reading):
             self._room.notify_all()
         while wanted:
             with self._news:
+                self._waiting = True  # set before each look: what is put after it, is announced
                 while not self._kept and not self._is_over(turn, call):
                     if not self._running:
                         if called:
@@ -100,6 +107,7 @@ class SyncReading(_Reading):
                     if left <= 0:
                         return
                     self._news.wait(left)
+                    self._waiting = True
                 if self._is_over(turn, call):
                     return
                 batch = self._take(wanted)
@@ -110,12 +118,13 @@ class SyncReading(_Reading):
 
     def put(self, message: Message, /) -> None:
         """As ``Output`` says."""
+        self._keep(message)
+        if not (self._waiting or self._closed or self._has_made_too_many()):
+            return  # nobody has to be told, so no lock is taken
         with self._room:
-            if self._closed:
-                raise ReadingEndedError
-            self._keep(message)
-            self._news.notify()
-            while self._allowance < 0 and not self._closed:
+            self._waiting = False
+            self._news.notify_all()
+            while self._has_made_too_many() and not self._closed:
                 self._room.wait()
             if self._closed:
                 raise ReadingEndedError
@@ -231,7 +240,7 @@ class AsyncReading(_Reading):
         if not self._kept:
             self._news.set()
         self._keep(message)
-        while self._allowance < 0:
+        while self._has_made_too_many():
             self._room.clear()
             await self._room.wait()
         if monotonic() > self._slice_ends:
