@@ -10,6 +10,7 @@ told.
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from socket import SO_SNDBUF, SOL_SOCKET
 from struct import Struct
 from typing import Final, cast
 
@@ -50,6 +51,9 @@ _CONNECTION_WINDOW: Final = 1 << 30
 _WIDENED_LIMIT: Final = 64 << 20
 _MAX_STREAMS: Final = 16_384
 _MAX_HEADER_LIST: Final = 64 * 1024
+
+_SEND_BUFFER: Final = 1 << 20
+"""Bytes of the kernel's. By default it takes some 100 KB, and a large reply would wait for the peer ten times."""
 
 _WRITE_HIGH_WATER: Final = 1 << 20
 _WRITE_LIMIT: Final = 8 << 20
@@ -169,6 +173,7 @@ class H2Protocol(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._sock = cast(asyncio.Transport, transport)
         self._sock.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
+        self._sock.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_SNDBUF, _SEND_BUFFER)
         self._owner.connections.add(self)
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(_CONNECTION_WINDOW - 65_535)
