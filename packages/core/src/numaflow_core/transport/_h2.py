@@ -379,6 +379,9 @@ class H2Protocol(asyncio.BufferedProtocol):
         self._widened += size
         return True
 
+    def narrowed(self, size: int) -> None:
+        self._widened -= size
+
     def forget(self, stream: H2Stream) -> None:
         if stream.id in self._streams:
             self._widened -= stream.window - INITIAL_WINDOW

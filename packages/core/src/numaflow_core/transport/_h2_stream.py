@@ -18,6 +18,10 @@ _SLOW = 0.05
 """Seconds. When a peer waits longer for credit, handlers are slow and more messages at once might help: the window
 doubles. While handlers are fast it stays small, and what is in it stays in the processor's cache."""
 
+_QUICK = 8
+"""So many shorter waits in a row say that a smaller window would do: it halves. After that they are half as long, and
+the window does not double again for what was only a pause, of the garbage collector's say."""
+
 
 class Connection(Protocol):
     """What a stream asks of its connection."""
@@ -29,6 +33,9 @@ class Connection(Protocol):
 
     def may_widen(self, size: int) -> bool:
         """Whether a stream's window may grow by ``size``, as far as the others leave room for it."""
+
+    def narrowed(self, size: int) -> None:
+        """A stream's window has shrunk by ``size``."""
 
     def grant(self, stream: "H2Stream", size: int) -> None:
         """Send a WINDOW_UPDATE."""
@@ -45,6 +52,7 @@ class H2Stream:
         "_drain_wanted",
         "_end_told",
         "_incoming",
+        "_quick",
         "_waiting",
         "credit",
         "deadline",
@@ -72,6 +80,7 @@ class H2Stream:
         self.held = 0  # bytes of whole messages that are not released
         self.window = INITIAL_WINDOW
         self._waiting: TimerHandle | None = None  # set while the peer is about to run out of credit
+        self._quick = 0  # times in a row that it did not wait long for more
         self._incoming: list[Buffer] = []
         self.half_closed = False
         self._end_told = False
@@ -124,7 +133,7 @@ class H2Stream:
     def charge(self, size: int) -> bool:
         """Count a DATA frame against what the peer may send; return whether it might."""
         self.credit -= size
-        if self._waiting is None and self.credit < self.window // 4 and self.window < STREAM_WINDOW:
+        if self._waiting is None and self.credit < self.window // 4:
             self._waiting = self._connection.loop.call_later(_SLOW, self._widen)
         return self.credit >= 0
 
@@ -143,12 +152,25 @@ class H2Stream:
             if self._waiting is not None:
                 self._waiting.cancel()
                 self._waiting = None
+                self._quick += 1
+                if self._quick >= _QUICK and self.window > INITIAL_WINDOW:
+                    self._narrow()
+                    return
             self.credit += room
             self._connection.grant(self, room)
+
+    def _narrow(self) -> None:
+        """The peer has not waited long for credit, again and again."""
+        self._quick = 0
+        less = min(self.window // 2, self.window - INITIAL_WINDOW)
+        self.window -= less
+        self._connection.narrowed(less)
+        self.replenish()
 
     def _widen(self) -> None:
         """The peer has waited for credit."""
         self._waiting = None
+        self._quick = 0
         more = min(self.window, STREAM_WINDOW - self.window)
         if not self.done and self._connection.may_widen(more):
             self.window += more
