@@ -19,7 +19,7 @@ class Body:
         LIVE.add(self)
 
     def command(self, datum: Datum) -> bytes:
-        """What is to be done before the datum is taken, as in ``behaviour/servers.py``."""
+        """What is to be done before the datum is taken, as in ``behaviour/commands.py``."""
         return b""
 
     def take(self, datum: Datum, done: bytes) -> Iterable[Message]:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Any
 
 from accumulator.handlers import BODIES, Body
-from behaviour.servers import act, act_async, note
+from behaviour.commands import act, act_async, note
 from numaflow_accumulator import (
     Accumulator,
     AccumulatorAsyncServer,

@@ -6,25 +6,23 @@ Opens a stream, says ``open``, sends without end, and says ``answered`` with the
 import sys
 from itertools import count
 
-from behaviour.kinds import KINDS
+from behaviour.harness import Talk
+from behaviour.kinds import KEYED_KINDS, KINDS
 from numaflow_core.testing import UdfClient
 
 
 def main() -> None:
     name, sock, payload = sys.argv[1:]
-    kind = next(kind for kind in KINDS if kind.name == name)
+    kind = next(kind for kind in (*KINDS, *KEYED_KINDS) if kind.name == name)
     with UdfClient(sock) as client:
-        stream = client.open(kind.rpc)
-        stream.send(*kind.opening)
-        assert kind.is_opening_reply(stream.receive())
+        talk = Talk(client, kind)
         print("open", flush=True)
         if not payload:
-            stream.receive(600)
-        answered = 0
+            talk.stream.receive(600)
         for number in count(step=100):
-            stream.send(*(kind.request(str(number + i), payload.encode()) for i in range(100)), *kind.closing)
-            while answered < number:
-                answered += len(kind.answers(stream.receive(600)))
+            talk.send((str(number + each), payload.encode()) for each in range(100))
+            if number:
+                talk.answers(100, 600)
             if number == 100:
                 print("answered", flush=True)
 

@@ -7,6 +7,8 @@ import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic, sleep
@@ -18,6 +20,7 @@ from numaflow_core.testing import Outcome, RawStream, UdfClient
 from .kinds import CONCURRENCY, THREADS, WORKERS, Answer, Combination, KindCase
 
 SCRIPT: Final = Path(__file__).with_name("servers.py")
+TESTS: Final = SCRIPT.parents[1]
 PATIENCE: Final = 15.0
 """Seconds for what should happen at once: long enough for a busy machine, far below any test's own blocking."""
 
@@ -115,11 +118,15 @@ class Gate:
         self.path.touch()
 
     def marks(self) -> list[str]:
-        """Lines of the log, in order: ``+`` or ``-``, and a process id."""
+        """Lines of the log, in order: ``+``, ``-`` or ``x``, and a process id."""
         return self._log.read_text().split() if self._log.exists() else []
 
     def entered(self) -> int:
-        return sum(mark[0] == "+" for mark in self.marks())
+        return self._count("+")
+
+    def cancelled(self) -> int:
+        """How many handlers were cancelled while they waited."""
+        return self._count("x")
 
     def workers(self) -> set[int]:
         """The processes that the handlers ran in."""
@@ -131,6 +138,9 @@ class Gate:
             now += 1 if mark[0] == "+" else -1
             most = max(most, now)
         return most
+
+    def _count(self, kind: str) -> int:
+        return sum(mark[0] == kind for mark in self.marks())
 
     def wait_entered(self, count: int) -> None:
         wait_until(lambda: self.entered() >= count, f"{count} handlers waiting at {self.path.name}")
@@ -171,7 +181,13 @@ class ServerProcess:
         arguments += [part for part in given if part not in unset]
         self._mark = f"SERVER_UNDER_TEST={uuid.uuid4()}"
         name_of_mark, _, value = self._mark.partition("=")
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1", name_of_mark: value, **(env or {})}
+        environment = {
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            name_of_mark: value,
+            **(env or {}),
+        }
         for variable in ("NUMAFLOW_UD_CONTAINER_TYPE", "NUMAFLOW_TRANSPORT", "MAX_THREADS", "MAX_CONCURRENCY"):
             if variable not in (env or {}):
                 environment.pop(variable, None)
@@ -249,9 +265,17 @@ class ServerProcess:
         self.kill()
 
 
+@dataclass
+class _Rpc:
+    stream: RawStream
+    due: int
+    """How many answers it owes."""
+
+
 class Talk:
     """A conversation with a server, in ids and payloads, on one stream; where calls have to be side by side and a
-    stream has only one at a time, on more."""
+    stream has only one at a time, on more. Where a call is an RPC, each that is sent has a stream of its own, and
+    ``stream`` is the newest."""
 
     def __init__(
         self,
@@ -264,29 +288,35 @@ class Talk:
     ) -> None:
         self.kind = kind
         self._client = client
-        self.stream: RawStream = client.open(kind.rpc, deadline=deadline, gzip=gzip)
-        self._others: deque[RawStream] = deque()  # each of them has one request, that is not answered yet
-        self._due = 0  # answers that the stream owes
+        self._new_stream = partial(client.open, kind.rpc, deadline=deadline, gzip=gzip)
+        self.stream: RawStream = self._new_stream()
+        self._unused = True
+        self._sent = deque([_Rpc(self.stream, 0)])
+        self._others: deque[_Rpc] = deque()  # each of them has one request, that is not answered yet
         self._ready: deque[tuple[str, bytes]] = deque()
         if opened:
             self._shake_hands(self.stream)
 
     def send(self, requests: Iterable[tuple[str, bytes]]) -> None:
         """Requests on the stream: as many calls, or one with all of them."""
-        encoded = [self.kind.request(*request) for request in requests]
-        self._due += len(encoded)
-        self.stream.send(*encoded, *self.kind.closing)
+        requests = list(requests)
+        if self.kind.calls_are_rpcs and not self._unused:
+            self.stream = self._new_stream()
+            self._sent.append(_Rpc(self.stream, 0))
+        self._unused = False
+        self._sent[-1].due += len({name for name, _ in requests} if self.kind.joins_same_ids else requests)
+        self._send(self.stream, requests)
 
     def spread(self, requests: Iterable[tuple[str, bytes]]) -> None:
         """Requests that are calls of their own, side by side as far as the server allows."""
-        if not self.kind.closing:
+        if not self.kind.takes_streams:
             self.send(requests)
             return
         for request in requests:
             stream = self._client.open(self.kind.rpc)
             self._shake_hands(stream)
-            stream.send(self.kind.request(*request), *self.kind.closing)
-            self._others.append(stream)
+            self._send(stream, [request])
+            self._others.append(_Rpc(stream, 1))
 
     def answers(self, count: int, timeout: float = 30.0) -> list[tuple[str, bytes]]:
         """The next ``count`` answers, in the order in which they come on the stream; then those on others."""
@@ -303,36 +333,51 @@ class Talk:
         """Half-close, and expect the streams to end well; what was still answered."""
         found = [*self._ready]
         self._ready.clear()
-        streams = [self.stream, *self._others]
+        streams = self._streams()
         for stream in streams:
             stream.half_close()
         for stream in streams:
-            for reply in stream.rest(timeout):
-                found += [(answer.id, answer.payload) for answer in self.kind.answers(reply)]
-            outcome = stream.status()
-            assert outcome.code == "OK", str(outcome)
+            found += self._rest(stream, timeout)
         return found
 
     def cancel(self) -> None:
         """End the streams from the client's side, at once."""
-        for stream in (self.stream, *self._others):
+        for stream in self._streams():
             stream.cancel()
 
     def statuses(self) -> list[Outcome]:
-        """How the streams ended."""
-        return [stream.status() for stream in (self.stream, *self._others)]
+        """How the streams ended, beside those that have ended well with their answers."""
+        return [stream.status() for stream in self._streams()]
+
+    def _streams(self) -> list[RawStream]:
+        return [rpc.stream for rpc in (*self._sent, *self._others)]
+
+    def _send(self, stream: RawStream, requests: list[tuple[str, bytes]]) -> None:
+        stream.send(*self.kind.encode(requests))
+        if self.kind.calls_are_rpcs:
+            stream.half_close()
 
     def _next_answer(self, timeout: float) -> tuple[str, bytes]:
         while not self._ready:
-            on_others = self._others and self._due <= 0
-            stream = self._others.popleft() if on_others else self.stream
+            rpcs = self._others if self._others and all(rpc.due <= 0 for rpc in self._sent) else self._sent
+            rpc = rpcs[0]
             answers: list[Answer] = []
             while not answers:
-                answers = self.kind.answers(stream.receive(timeout))
-            if not on_others:
-                self._due -= len(answers)
+                answers = self.kind.answers(rpc.stream.receive(timeout))
+            rpc.due -= len(answers)
             self._ready.extend((answer.id, answer.payload) for answer in answers)
+            if self.kind.calls_are_rpcs and rpc.due <= 0:
+                assert self._rest(rpc.stream, timeout) == []
+            if rpc.due <= 0 and (self.kind.calls_are_rpcs or rpcs is self._others):
+                rpcs.popleft()
         return self._ready.popleft()
+
+    def _rest(self, stream: RawStream, timeout: float) -> list[tuple[str, bytes]]:
+        """What a stream still answers until it ends, which has to be well."""
+        found = [(answer.id, answer.payload) for reply in stream.rest(timeout) for answer in self.kind.answers(reply)]
+        outcome = stream.status()
+        assert outcome.code == "OK", str(outcome)
+        return found
 
     def _shake_hands(self, stream: RawStream) -> None:
         stream.send(*self.kind.opening)

@@ -1,5 +1,5 @@
 """What the behaviour suite has to know of each kind. A new kind adds a ``KindCase`` here and a builder to
-``servers.py``; every test of this folder then runs for it.
+``handlers.py``; every test of this folder then runs for it.
 """
 
 import os
@@ -9,6 +9,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from numaflow_mapper import __version__ as mapper_version
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
+from numaflow_reducer._proto.reduce_pb2 import ReduceRequest, ReduceResponse
+from numaflow_reducer._version import __version__ as reducer_version
 from numaflow_sinker import __version__ as sinker_version
 from numaflow_sinker._proto.sink_pb2 import SinkRequest, SinkResponse
 from numaflow_sourcetransformer import __version__ as transformer_version
@@ -52,7 +54,7 @@ class KindCase:
     """Recognises the server's answer to it."""
 
     request: Callable[[str, bytes], bytes]
-    """A request with an id and a payload that reaches the handler."""
+    """A request with an id and a payload that reaches the handler. In keyed kinds the id is the key."""
 
     answers: Callable[[bytes], list[Answer]]
     """Ids and payloads in a reply; none in what belongs to no request."""
@@ -64,9 +66,29 @@ class KindCase:
     is_end: Callable[[bytes], bool] = lambda reply: False
     """Recognises what the server says when a call has all its answers, in kinds that say so."""
 
+    calls_are_rpcs: bool = False
+    """Whether every call of the handler, or all those that end together, have an RPC of their own, which the client
+    half-closes to have its answers, and which ends with them."""
+
+    is_keyed: bool = False
+    """Whether there is a call for each key: it lives on while its key is open, so async handlers are not limited in
+    number; and a key belongs to one of the workers."""
+
+    joins_same_ids: bool = False
+    """Whether requests with the same id become one call with one answer."""
+
     @property
     def rpc(self) -> str:
         return f"/{self.service}/{self.method}"
+
+    @property
+    def takes_streams(self) -> bool:
+        """Whether calls are side by side only on streams of their own."""
+        return bool(self.closing) or self.calls_are_rpcs
+
+    def encode(self, requests: Iterable[tuple[str, bytes]]) -> list[bytes]:
+        """What a client sends to have requests answered, as far as a half-close is not needed."""
+        return [*(self.request(*request) for request in requests), *self.closing]
 
 
 class Combination(NamedTuple):
@@ -82,7 +104,8 @@ class Combination(NamedTuple):
 
     @property
     def concurrency(self) -> int:
-        """How many handlers run at once, with the defaults of this suite."""
+        """How many handlers run at once, with the defaults of this suite; where there is no limit, as many as where
+        there is. The ids "0", "1" ... of so many requests are keys of which each worker has its share."""
         return {"sync": THREADS, "async": CONCURRENCY, "multiproc": WORKERS * THREADS}[self.type]
 
     @property
@@ -91,6 +114,12 @@ class Combination(NamedTuple):
         if not self.kind.closing:
             return self.concurrency
         return WORKERS if self.type == "multiproc" else 1
+
+    @property
+    def cancels_handlers(self) -> bool:
+        """Whether handlers are cancelled when their client has gone: an async one that waits for the end of its key
+        must not take the end of the stream for it. Handlers elsewhere return in their own time."""
+        return self.kind.is_keyed and self.type == "async"
 
     @property
     def stalls(self) -> int:
@@ -160,6 +189,24 @@ def _sink_answers(reply: bytes) -> list[Answer]:
     return [Answer(result.id, result.serve_response) for result in message.results]
 
 
+def _reduce_request(key: str, payload: bytes) -> bytes:
+    """The first of a window; the platform says APPEND in those that follow it, which makes no difference."""
+    message = ReduceRequest()
+    message.payload.value = payload
+    message.payload.keys.append(key)
+    message.payload.event_time.seconds = message.payload.watermark.seconds = EVENT_TIME_SECONDS
+    window = message.operation.windows.add(slot="0")
+    window.start.seconds, window.end.seconds = EVENT_TIME_SECONDS, EVENT_TIME_SECONDS + 60
+    return message.SerializeToString()
+
+
+def _reduce_answers(reply: bytes) -> list[Answer]:
+    message = ReduceResponse.FromString(reply)
+    assert message.window.HasField("start"), "the platform fails without one"
+    assert message.window.HasField("end"), "the platform fails without one"
+    return [] if message.EOF else [Answer(message.result.keys[0], message.result.value)]
+
+
 MAP: Final = KindCase(
     name="map",
     service="map.v1.Map",
@@ -207,7 +254,25 @@ SINK: Final = KindCase(
     is_end=lambda reply: SinkResponse.FromString(reply).status.eot,
 )
 
+REDUCE: Final = KindCase(
+    name="reduce",
+    service="reduce.v1.Reduce",
+    method="ReduceFn",
+    sdk=f"numaflow-reducer {reducer_version}",
+    opening=(),
+    is_opening_reply=lambda reply: False,
+    request=_reduce_request,
+    answers=_reduce_answers,
+    is_end=lambda reply: ReduceResponse.FromString(reply).EOF,
+    calls_are_rpcs=True,
+    is_keyed=True,
+    joins_same_ids=True,
+)
+
+REDUCE_STREAM: Final = replace(REDUCE, name="reduce stream", joins_same_ids=False)
+
 KINDS: Final = (MAP, MAP_STREAM, BATCH_MAP, TRANSFORM, SINK)
+KEYED_KINDS: Final = (REDUCE, REDUCE_STREAM)
 TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 
@@ -230,3 +295,4 @@ def combinations(*kinds: KindCase) -> list[Combination]:
 
 
 COMBINATIONS: Final = combinations(*KINDS)
+KEYED_COMBINATIONS: Final = combinations(*KEYED_KINDS)

@@ -51,7 +51,7 @@ def test_one_at_a_time(launch: Launch, combination: Combination, gate: Gate) -> 
 
 
 def test_more_than_the_default(launch: Launch, combination: Combination, gate: Gate) -> None:
-    many = 60 if combination.kind.closing else 1200  # a stream for each call, where a stream has one at a time
+    many = 60 if combination.kind.takes_streams else 1200
     server = launch("--threads", 24, "--concurrency", many, "--workers", 1).wait_listening()
     with server.client() as client:
         assert_bounded(Talk(client, combination.kind), gate, many if combination.type == "async" else 24)

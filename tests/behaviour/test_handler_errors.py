@@ -77,7 +77,7 @@ def test_details_hold_the_users_traceback(crashed: Crash) -> None:
     for outcome in crashed.outcomes:
         text = outcome.traceback
         assert text.startswith("Traceback (most recent call last):")
-        assert "servers.py" in text
+        assert "commands.py" in text
         assert "in fail_on_purpose" in text
         assert "raise ValueError(text)  # a line of the user's" in text
         assert text.rstrip().endswith("ValueError: boom goes the handler")

@@ -2,7 +2,7 @@
 
 A handler returns for each key and window one message whose value tells of all its datums, in order, with their
 nanoseconds and the window's. A reduce stream handler sends each datum back at once too. A value that begins with ``!``
-is a command, as in ``behaviour/servers.py``; ``!at-close COMMAND`` is one for when the window has closed.
+is a command, as in ``behaviour/commands.py``; ``!at-close COMMAND`` is one for when the window has closed.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any
 
-from behaviour.servers import act, act_async, note
+from behaviour.commands import act, act_async, note
 from numaflow_reducer import (
     Datum,
     Message,

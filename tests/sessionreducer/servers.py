@@ -2,7 +2,7 @@
 
 A handler returns for each session one message whose value tells of all its datums, in order, with their nanoseconds. A
 value that begins with ``+`` is sent back at once too, with the tag "early". A value that begins with ``!`` is a
-command, as in ``behaviour/servers.py``; ``!at-close COMMAND`` is one for when the session has closed,
+command, as in ``behaviour/commands.py``; ``!at-close COMMAND`` is one for when the session has closed,
 ``!at-leave COMMAND`` for ``accumulator``, ``!at-join COMMAND`` for ``merge_accumulator``.
 """
 
@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
-from behaviour.servers import act, act_async, note
+from behaviour.commands import act, act_async, note
 from numaflow_sessionreducer import (
     Datum,
     Message,

@@ -1,0 +1,110 @@
+"""What handlers under test do: what the payload of a message says.
+
+A payload that begins with ``!`` is a command; everything else is echoed, with the user metadata of its message where
+results have any.
+
+``!block GATE``     write a line to GATE.log, wait for the file GATE to appear, then write another line. The first
+                    begins with +, the second with -; both have the process id. Async handlers await; one that is
+                    cancelled meanwhile writes a line that begins with x.
+``!stall GATE``     the same with ``time.sleep``, also in async handlers
+``!raise TEXT``     raise ValueError(TEXT)
+``!raise-later GATE`` as !block, and then raise ValueError("later")
+``!raise-huge``     raise an error with 100 KB of non-ASCII text
+``!exit-exception`` raise SystemExit
+``!interrupt``      raise KeyboardInterrupt
+``!nonsense``       return something that no kind understands
+``!big N``          answer with N bytes
+``!exit N``         end the process on the spot
+
+Of batches only:
+
+``!skip``           give no response
+``!twice``          give two responses
+``!stranger``       give a response with another id
+``!leave``          give a response, and read no more of the batch
+
+Of map streams only:
+
+``!drip N GATE``    yield N messages, then do as !block, then yield one more; never await in between
+``!endless N``      yield messages of N bytes for ever
+``!unread GATE``    yield messages for ever; write the second line to GATE.log when the generator is closed
+"""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NoReturn
+
+POLL = 0.01
+
+Act = Callable[[bytes], bytes]
+ActAsync = Callable[[bytes], Awaitable[bytes]]
+
+
+class NonsenseWantedError(Exception):
+    """Carries what a handler is to return in place of an answer."""
+
+
+def fail_on_purpose(text: str) -> NoReturn:
+    raise ValueError(text)  # a line of the user's
+
+
+def note(gate: str, mark: str) -> None:
+    with open(f"{gate}.log", "ab", buffering=0) as log:
+        log.write(f"{mark}{os.getpid()}\n".encode())
+
+
+def gated(gate: str) -> Iterator[None]:
+    note(gate, "+")
+    while not os.path.exists(gate):
+        yield
+    note(gate, "-")
+
+
+def command(name: str, argument: str) -> bytes:
+    if name == "!raise":
+        fail_on_purpose(argument)
+    if name == "!raise-huge":
+        fail_on_purpose("ü€😀 " * 10_000)
+    if name == "!exit-exception":
+        sys.exit(7)
+    if name == "!interrupt":
+        raise KeyboardInterrupt
+    if name == "!nonsense":
+        raise NonsenseWantedError
+    if name == "!big":
+        return bytes(int(argument))
+    if name == "!exit":
+        os._exit(int(argument))
+    raise AssertionError(f"no such command: {name}")
+
+
+def split(payload: bytes) -> tuple[str, str]:
+    name, _, argument = payload.decode().partition(" ")
+    return name, argument
+
+
+def act(payload: bytes) -> bytes:
+    if payload[:1] != b"!":
+        return payload
+    name, argument = split(payload)
+    if name in ("!block", "!stall", "!raise-later"):
+        for _ in gated(argument):
+            time.sleep(POLL)
+        return payload if name != "!raise-later" else fail_on_purpose("later")
+    return command(name, argument)
+
+
+async def act_async(payload: bytes) -> bytes:
+    if payload.startswith(b"!block"):
+        gate = split(payload)[1]
+        try:
+            for _ in gated(gate):
+                await asyncio.sleep(POLL)
+        except asyncio.CancelledError:
+            note(gate, "x")
+            raise
+        return payload
+    return act(payload)
