@@ -65,6 +65,7 @@ class Rpc(ABC):
         self._context = context
         self._half_closed = False
         self._refusing = False
+        self._mute = False  # a reply could not be sent: what followed it would make its call look complete
         self.gone = False
         self.ready = True
         # These are only ever appended to by handlers and cut at the front by the transport's thread, each in one step
@@ -156,11 +157,12 @@ class Rpc(ABC):
         return True
 
     def _may_send(self, replies: Sequence[Outgoing]) -> bool:
-        if self.gone:
+        if self.gone or self._mute:
             return False
         limit = self._context.max_message_size
         largest = max(map(len, replies), default=0)
         if largest > limit:
+            self._mute = True
             self._context.on_failure(
                 ValueError(
                     f"the handler's result takes {largest} bytes on the wire, the limit is {limit} "
