@@ -7,13 +7,13 @@ import sys
 from itertools import count
 
 from behaviour.harness import Talk
-from behaviour.kinds import KEYED_KINDS, KINDS
+from behaviour.kinds import KINDS
 from numaflow_core.testing import UdfClient
 
 
 def main() -> None:
     name, sock, payload = sys.argv[1:]
-    kind = next(kind for kind in (*KINDS, *KEYED_KINDS) if kind.name == name)
+    kind = next(kind for kind in KINDS if kind.name == name)
     with UdfClient(sock) as client:
         talk = Talk(client, kind)
         print("open", flush=True)

@@ -98,13 +98,13 @@ def act(payload: bytes) -> bytes:
 
 
 async def act_async(payload: bytes) -> bytes:
-    if payload.startswith(b"!block"):
-        gate = split(payload)[1]
+    if payload.startswith((b"!block", b"!raise-later")):
+        name, gate = split(payload)
         try:
             for _ in gated(gate):
                 await asyncio.sleep(POLL)
         except asyncio.CancelledError:
             note(gate, "x")
             raise
-        return payload
+        return payload if name == "!block" else fail_on_purpose("later")
     return act(payload)

@@ -1,15 +1,44 @@
-"""The handlers under test of kinds with a call for each key. A call's results are those of its datums, in order; what
-is nonsense, it gives in place of one of them."""
+"""The handlers under test of kinds with a call for each key. Its results are those of its datums, in order."""
 
+import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
+from types import TracebackType
+from typing import Any
 
 from behaviour.commands import NonsenseWantedError, act, act_async
 from behaviour.handlers import NONSENSE, Kind
+from numaflow_core.datum import BaseDatum
 
 
-def joined(results: list[bytes]) -> bytes:
-    return b"".join(results)
+def payload_of(datum: BaseDatum) -> bytes:
+    """What to act on. There is one command more, ``!metadata``: its answer tells of the user metadata, since results
+    have none."""
+    if not datum.value.startswith(b"!metadata"):
+        return datum.value
+    groups = datum.user_metadata.as_dict()
+    shown = {name: {key: value.hex() for key, value in group.items()} for name, group in groups.items()}
+    return json.dumps([datum.value.decode(), shown]).encode()
+
+
+class Results(list[bytes]):
+    """What the datums of a key have led to, where the handler answers at its close. As a context, it remembers that
+    nonsense is wanted."""
+
+    makes_sense = True
+
+    def message(self, new: Callable[..., Any], keys: list[str]) -> Any:
+        return new(b"".join(self), keys=keys) if self.makes_sense else NONSENSE
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if kind is not NonsenseWantedError:
+            return False
+        self.makes_sense = False
+        return True
 
 
 def kind_reduce() -> Kind:
@@ -26,26 +55,28 @@ def kind_reduce() -> Kind:
 
     class Pushed(SyncReducer):
         def __init__(self) -> None:
-            self.results: list[bytes] = []
-            self.makes_sense = True
+            self.results = Results()
 
         def add(self, datum: Datum) -> None:
-            try:
-                self.results.append(act(datum.value))
-            except NonsenseWantedError:
-                self.makes_sense = False
+            with self.results:
+                self.results.append(act(payload_of(datum)))
 
         def finish(self) -> Message:
-            return Message(joined(self.results), keys=self.keys) if self.makes_sense else NONSENSE
+            return self.results.message(Message, self.keys)  # type: ignore[no-any-return]
 
     def handle(keys: list[str], datums: Iterable[Datum], md: Metadata) -> Message:
-        return Message(joined([act(datum.value) for datum in datums]), keys=keys)
+        results = Results()
+        for datum in datums:
+            with results:
+                results.append(act(payload_of(datum)))
+        return results.message(Message, keys)  # type: ignore[no-any-return]
 
     async def handle_async(keys: list[str], datums: AsyncIterable[Datum], md: Metadata) -> Message:
-        try:
-            return Message(joined([await act_async(datum.value) async for datum in datums]), keys=keys)
-        except NonsenseWantedError:
-            return NONSENSE  # type: ignore[no-any-return]
+        results = Results()
+        async for datum in datums:
+            with results:
+                results.append(await act_async(payload_of(datum)))
+        return results.message(Message, keys)  # type: ignore[no-any-return]
 
     handlers = {
         "closure": Pushed,
@@ -69,29 +100,26 @@ def kind_reduce_stream() -> Kind:
         SyncReduceStreamer,
     )
 
-    def result(keys: list[str], value: bytes) -> Message:
-        try:
-            return Message(act(value), keys=keys)
-        except NonsenseWantedError:
-            return NONSENSE  # type: ignore[no-any-return]
-
-    async def result_async(keys: list[str], value: bytes) -> Message:
-        try:
-            return Message(await act_async(value), keys=keys)
-        except NonsenseWantedError:
-            return NONSENSE  # type: ignore[no-any-return]
-
     class Pushed(SyncReduceStreamer):
         def add(self, datum: Datum) -> Message:
-            return result(self.keys, datum.value)
+            try:
+                return Message(act(payload_of(datum)), keys=self.keys)
+            except NonsenseWantedError:
+                return NONSENSE  # type: ignore[no-any-return]
 
     def handle(keys: list[str], datums: Iterable[Datum], md: Metadata) -> Iterator[Message]:
         for datum in datums:
-            yield result(keys, datum.value)
+            try:
+                yield Message(act(payload_of(datum)), keys=keys)
+            except NonsenseWantedError:
+                yield NONSENSE
 
     async def handle_async(keys: list[str], datums: AsyncIterable[Datum], md: Metadata) -> AsyncIterator[Message]:
         async for datum in datums:
-            yield await result_async(keys, datum.value)
+            try:
+                yield Message(await act_async(payload_of(datum)), keys=keys)
+            except NonsenseWantedError:
+                yield NONSENSE
 
     handlers = {
         "closure": Pushed,
@@ -104,7 +132,120 @@ def kind_reduce_stream() -> Kind:
     return Kind(*servers, handlers, has_max_concurrency=False)
 
 
+def kind_session_reduce() -> Kind:
+    from numaflow_sessionreducer import (
+        Datum,
+        Message,
+        SessionReduceAsyncServer,
+        SessionReduceMultiProcServer,
+        SessionReducer,
+        SessionReduceServer,
+        SyncSessionReducer,
+    )
+
+    class Pushed(SyncSessionReducer):
+        def __init__(self, extra: object = None) -> None:
+            self.results = Results()
+
+        def add(self, datum: Datum) -> None:
+            with self.results:
+                self.results.append(act(payload_of(datum)))
+
+        def finish(self) -> Message:
+            return self.results.message(Message, self.keys)  # type: ignore[no-any-return]
+
+        def accumulator(self) -> bytes:
+            raise NotImplementedError
+
+        def merge_accumulator(self, accumulator: bytes) -> None:
+            raise NotImplementedError
+
+    class Async(SessionReducer):
+        async def session_reduce(self, keys: list[str], datums: AsyncIterable[Datum], /) -> AsyncIterator[Message]:
+            results = Results()
+            async for datum in datums:
+                with results:
+                    results.append(await act_async(payload_of(datum)))
+            yield results.message(Message, keys)
+
+        def accumulator(self) -> bytes:
+            raise NotImplementedError
+
+        def merge_accumulator(self, accumulator: bytes, /) -> None:
+            raise NotImplementedError
+
+    def handle(keys: list[str], datums: Iterable[Datum]) -> Message:
+        results = Results()
+        for datum in datums:
+            with results:
+                results.append(act(payload_of(datum)))
+        return results.message(Message, keys)  # type: ignore[no-any-return]
+
+    handlers = {
+        "closure": Pushed,
+        "async": Async,
+        "lambda": lambda keys, datums: handle(list(keys), datums),
+        "class": type("Handler", (), {"handler": staticmethod(handle)})(),
+        "partial": partial(Pushed, object()),
+    }
+    servers = SessionReduceServer, SessionReduceAsyncServer, SessionReduceMultiProcServer
+    return Kind(*servers, handlers, has_max_concurrency=False)
+
+
+def kind_accumulator() -> Kind:
+    from numaflow_accumulator import (
+        Accumulator,
+        AccumulatorAsyncServer,
+        AccumulatorMultiProcServer,
+        AccumulatorServer,
+        Datum,
+        Message,
+        Output,
+        SyncAccumulator,
+    )
+
+    def result(datum: Datum) -> Message:
+        try:
+            return Message.from_datum(datum, value=act(payload_of(datum)))
+        except NonsenseWantedError:
+            return NONSENSE  # type: ignore[no-any-return]
+
+    class Pushed(SyncAccumulator):
+        def __init__(self, extra: object = None) -> None: ...
+
+        def finish(self) -> None: ...
+
+        add = staticmethod(result)
+
+    async def handle_async(datums: AsyncIterable[Datum]) -> AsyncIterator[Message]:
+        async for datum in datums:
+            try:
+                yield Message.from_datum(datum, value=await act_async(payload_of(datum)))
+            except NonsenseWantedError:
+                yield NONSENSE
+
+    class Putting(Accumulator):
+        async def handler(self, datums: AsyncIterable[Datum], output: Output) -> None:
+            async for message in handle_async(datums):
+                await output.put(message)
+
+    handlers = {
+        "closure": Pushed,
+        "async": handle_async,
+        # A sync function would be called at the end of its key: there is none.
+        "lambda": type(
+            "Handler", (SyncAccumulator,), {"add": lambda _, datum: result(datum), "finish": lambda _: None}
+        ),
+        "class": Putting,
+        "partial": partial(Pushed, object()),
+    }
+    servers = AccumulatorServer, AccumulatorAsyncServer, AccumulatorMultiProcServer
+    return Kind(*servers, handlers, has_max_concurrency=False)
+
+
 KINDS: dict[str, Callable[[], Kind]] = {
     "reduce": kind_reduce,
     "reduce stream": kind_reduce_stream,
+    "session reduce": kind_session_reduce,
+    "accumulator": kind_accumulator,
 }

@@ -5,12 +5,17 @@
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
+from numaflow_accumulator._proto.accumulator_pb2 import AccumulatorRequest, AccumulatorResponse
+from numaflow_accumulator._version import __version__ as accumulator_version
 from numaflow_mapper import __version__ as mapper_version
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
 from numaflow_reducer._proto.reduce_pb2 import ReduceRequest, ReduceResponse
 from numaflow_reducer._version import __version__ as reducer_version
+from numaflow_sessionreducer._proto.sessionreduce_pb2 import SessionReduceRequest, SessionReduceResponse
+from numaflow_sessionreducer._version import __version__ as sessionreducer_version
 from numaflow_sinker import __version__ as sinker_version
 from numaflow_sinker._proto.sink_pb2 import SinkRequest, SinkResponse
 from numaflow_sourcetransformer import __version__ as transformer_version
@@ -22,6 +27,9 @@ TransportName = Literal["h2", "grpcio"]
 _T = TypeVar("_T")
 
 EVENT_TIME_SECONDS: Final = 1_700_000_000
+
+_END_OF_TIME_SECONDS: Final = 8_210_266_876_799
+"""The end of an accumulator's window that is open: the platform's ``MAX_UTC``."""
 
 THREADS: Final = 4
 CONCURRENCY: Final = 40
@@ -59,6 +67,9 @@ class KindCase:
     answers: Callable[[bytes], list[Answer]]
     """Ids and payloads in a reply; none in what belongs to no request."""
 
+    end_of_request: Callable[[str], tuple[bytes, ...]] = lambda id_: ()
+    """What a client sends after the request with an id, so that its key is closed."""
+
     closing: tuple[bytes, ...] = ()
     """What a client sends after requests, so that they are answered. Where there is such a thing, a call of the handler
     is what comes before it, and there is one at a time on a stream; elsewhere every request is a call."""
@@ -71,11 +82,14 @@ class KindCase:
     half-closes to have its answers, and which ends with them."""
 
     is_keyed: bool = False
-    """Whether there is a call for each key: it lives on while its key is open, so async handlers are not limited in
-    number; and a key belongs to one of the workers."""
+    """Whether there is a call for each key, which lives on while its key is open, and belongs to one of the workers."""
 
     joins_same_ids: bool = False
     """Whether requests with the same id become one call with one answer."""
+
+    idle_end: str = "OK"
+    """The status of streams without unanswered requests when the server stops. In keyed kinds the end of a stream would
+    be the end of keys that are still open, or that the platform is yet to open: it must not look like a good one."""
 
     @property
     def rpc(self) -> str:
@@ -88,7 +102,8 @@ class KindCase:
 
     def encode(self, requests: Iterable[tuple[str, bytes]]) -> list[bytes]:
         """What a client sends to have requests answered, as far as a half-close is not needed."""
-        return [*(self.request(*request) for request in requests), *self.closing]
+        messages = [(self.request(id_, payload), *self.end_of_request(id_)) for id_, payload in requests]
+        return [*chain.from_iterable(messages), *self.closing]
 
 
 class Combination(NamedTuple):
@@ -109,11 +124,27 @@ class Combination(NamedTuple):
         return {"sync": THREADS, "async": CONCURRENCY, "multiproc": WORKERS * THREADS}[self.type]
 
     @property
+    def is_bounded(self) -> bool:
+        """Whether there is a limit to how many handlers run at once. Async ones of keyed kinds wait for their keys'
+        next datums, and cost no thread: there is one for each open key."""
+        return not (self.kind.is_keyed and self.type == "async")
+
+    def at_once(self, offered: int, limit: int) -> int:
+        """How many handlers run when so many calls are there, where the limit is such."""
+        return min(offered, limit) if self.is_bounded else offered
+
+    @property
     def concurrency_of_a_stream(self) -> int:
         """How many of them a single stream can have."""
         if not self.kind.closing:
             return self.concurrency
         return WORKERS if self.type == "multiproc" else 1
+
+    @property
+    def collects_answers(self) -> bool:
+        """Whether a handler has made all answers before the first of them is sent: where it returns those of a batch,
+        or those of a window are made at its close."""
+        return self.kind.joins_same_ids or (bool(self.kind.closing) and self.type == "async")
 
     @property
     def cancels_handlers(self) -> bool:
@@ -189,22 +220,84 @@ def _sink_answers(reply: bytes) -> list[Answer]:
     return [Answer(result.id, result.serve_response) for result in message.results]
 
 
+def _fill_keyed(body: Any, key: str, payload: bytes) -> None:
+    """What requests of all keyed kinds have."""
+    body.value = payload
+    body.keys.append(key)
+    body.event_time.seconds = body.watermark.seconds = EVENT_TIME_SECONDS
+
+
+def _set_bounds(window: Any, end_seconds: int) -> None:
+    window.start.seconds, window.end.seconds = EVENT_TIME_SECONDS, end_seconds
+
+
+def _has_bounds(window: Any) -> bool:
+    """The platform fails without them."""
+    return bool(window.HasField("start") and window.HasField("end"))
+
+
 def _reduce_request(key: str, payload: bytes) -> bytes:
     """The first of a window; the platform says APPEND in those that follow it, which makes no difference."""
     message = ReduceRequest()
-    message.payload.value = payload
-    message.payload.keys.append(key)
-    message.payload.event_time.seconds = message.payload.watermark.seconds = EVENT_TIME_SECONDS
-    window = message.operation.windows.add(slot="0")
-    window.start.seconds, window.end.seconds = EVENT_TIME_SECONDS, EVENT_TIME_SECONDS + 60
+    _fill_keyed(message.payload, key, payload)
+    _set_bounds(message.operation.windows.add(slot="0"), EVENT_TIME_SECONDS + 60)
     return message.SerializeToString()
 
 
 def _reduce_answers(reply: bytes) -> list[Answer]:
     message = ReduceResponse.FromString(reply)
-    assert message.window.HasField("start"), "the platform fails without one"
-    assert message.window.HasField("end"), "the platform fails without one"
+    assert _has_bounds(message.window)
     return [] if message.EOF else [Answer(message.result.keys[0], message.result.value)]
+
+
+def _session_request(key: str, payload: bytes) -> bytes:
+    message = SessionReduceRequest()
+    _fill_keyed(message.payload, key, payload)
+    _set_bounds(message.operation.keyedWindows.add(slot="0", keys=[key]), EVENT_TIME_SECONDS + 10)
+    return message.SerializeToString()
+
+
+def _session_close(key: str) -> bytes:
+    message = SessionReduceRequest()
+    message.operation.event = SessionReduceRequest.WindowOperation.CLOSE
+    _set_bounds(message.operation.keyedWindows.add(slot="0", keys=[key]), EVENT_TIME_SECONDS + 10)
+    return message.SerializeToString()
+
+
+def _session_answers(reply: bytes) -> list[Answer]:
+    message = SessionReduceResponse.FromString(reply)
+    assert _has_bounds(message.keyedWindow)
+    return [] if message.EOF else [Answer(message.keyedWindow.keys[0], message.result.value)]
+
+
+def _accumulator_request(key: str, payload: bytes) -> bytes:
+    message = AccumulatorRequest()
+    _fill_keyed(message.payload, key, payload)
+    message.payload.id = f"id of {key}"
+    window = message.operation.keyedWindow
+    window.slot = "slot-0"
+    window.keys.append(key)
+    _set_bounds(window, _END_OF_TIME_SECONDS)
+    return message.SerializeToString()
+
+
+def _accumulator_close(key: str) -> bytes:
+    message = AccumulatorRequest()
+    message.operation.event = AccumulatorRequest.WindowOperation.CLOSE
+    window = message.operation.keyedWindow
+    window.slot = "slot-0"
+    window.keys.append(key)
+    _set_bounds(window, EVENT_TIME_SECONDS + 30)
+    return message.SerializeToString()
+
+
+def _accumulator_answers(reply: bytes) -> list[Answer]:
+    message = AccumulatorResponse.FromString(reply)
+    assert _has_bounds(message.window)
+    if message.EOF:
+        return []
+    assert message.payload.HasField("event_time"), "the platform fails without one"
+    return [Answer(message.window.keys[0], message.payload.value)]
 
 
 MAP: Final = KindCase(
@@ -267,12 +360,43 @@ REDUCE: Final = KindCase(
     calls_are_rpcs=True,
     is_keyed=True,
     joins_same_ids=True,
+    idle_end="UNAVAILABLE",
 )
 
 REDUCE_STREAM: Final = replace(REDUCE, name="reduce stream", joins_same_ids=False)
 
-KINDS: Final = (MAP, MAP_STREAM, BATCH_MAP, TRANSFORM, SINK)
-KEYED_KINDS: Final = (REDUCE, REDUCE_STREAM)
+SESSION_REDUCE: Final = KindCase(
+    name="session reduce",
+    service="sessionreduce.v1.SessionReduce",
+    method="SessionReduceFn",
+    sdk=f"numaflow-sessionreducer {sessionreducer_version}",
+    opening=(),
+    is_opening_reply=lambda reply: False,
+    request=_session_request,
+    end_of_request=lambda key: (_session_close(key),),
+    answers=_session_answers,
+    is_end=lambda reply: SessionReduceResponse.FromString(reply).EOF,
+    is_keyed=True,
+    idle_end="UNAVAILABLE",
+)
+
+ACCUMULATOR: Final = KindCase(
+    name="accumulator",
+    service="accumulator.v1.Accumulator",
+    method="AccumulateFn",
+    sdk=f"numaflow-accumulator {accumulator_version}",
+    minimum_numaflow_version="1.5.0-z",
+    opening=(),
+    is_opening_reply=lambda reply: False,
+    request=_accumulator_request,
+    end_of_request=lambda key: (_accumulator_close(key),),
+    answers=_accumulator_answers,
+    is_end=lambda reply: AccumulatorResponse.FromString(reply).EOF,
+    is_keyed=True,
+    idle_end="UNAVAILABLE",
+)
+
+KINDS: Final = (MAP, MAP_STREAM, BATCH_MAP, TRANSFORM, SINK, REDUCE, REDUCE_STREAM, SESSION_REDUCE, ACCUMULATOR)
 TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 
@@ -295,4 +419,3 @@ def combinations(*kinds: KindCase) -> list[Combination]:
 
 
 COMBINATIONS: Final = combinations(*KINDS)
-KEYED_COMBINATIONS: Final = combinations(*KEYED_KINDS)

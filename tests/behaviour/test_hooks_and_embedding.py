@@ -51,7 +51,7 @@ def test_max_threads_and_concurrency_from_the_environment(launch: Launch, combin
         *("--threads", "unset", "--concurrency", "unset", "--workers", 1),
         env={"MAX_THREADS": "3", "MAX_CONCURRENCY": "7"},
     ).wait_listening()
-    bound = 7 if combination.type == "async" else 3
+    bound = combination.at_once(20, 7 if combination.type == "async" else 3)
     with server.client() as client:
         talk = Talk(client, combination.kind)
         talk.spread([(str(number), gate.block()) for number in range(20)])
@@ -67,9 +67,10 @@ def test_arguments_go_before_the_environment(launch: Launch, combination: Combin
     ).wait_listening()
     with server.client() as client:
         talk = Talk(client, combination.kind)
+        bound = combination.at_once(20, 2)
         talk.spread([(str(number), gate.block()) for number in range(20)])
-        gate.wait_entered(2)
-        assert wait_steady(gate.entered, seconds=0.2) == 2
+        gate.wait_entered(bound)
+        assert wait_steady(gate.entered, seconds=0.2) == bound
         gate.open()
         assert len(talk.finish()) == 20
 

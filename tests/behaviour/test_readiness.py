@@ -1,17 +1,7 @@
 """The probe is answered whatever the handlers do: a blocked handler must not get the pod restarted."""
 
-import pytest
-
 from .harness import Gate, ServerProcess, Talk, wait_until
-from .kinds import COMBINATIONS, KEYED_COMBINATIONS, Combination
-
-pytestmark = pytest.mark.parametrize(
-    "combination",
-    COMBINATIONS + KEYED_COMBINATIONS,
-    ids=lambda combination: combination.id,
-    indirect=True,
-    scope="session",
-)
+from .kinds import Combination
 
 
 def test_is_ready(server: ServerProcess, combination: Combination) -> None:

@@ -7,18 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from .harness import TESTS, Gate, ServerProcess, Talk, assert_serves, wait_until
-from .kinds import COMBINATIONS, KEYED_COMBINATIONS, Combination
-
-pytestmark = pytest.mark.parametrize(
-    "combination",
-    COMBINATIONS + KEYED_COMBINATIONS,
-    ids=lambda combination: combination.id,
-    indirect=True,
-    scope="session",
-)
+from .kinds import Combination
 
 
 def requests(name: str, count: int) -> list[tuple[str, bytes]]:
