@@ -1,12 +1,15 @@
 """For kinds whose RPCs are not those of the behaviour suite: their servers as processes, and protobuf by hand."""
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-from behaviour.harness import ServerProcess
+from behaviour.fixtures import Launch, launching
 from behaviour.kinds import TRANSPORTS, Combination, KindCase, ServerType, TransportName, part
+
+__all__ = ["Launch", "Way", "case", "field", "launcher", "ways"]
 
 
 class Way(NamedTuple):
@@ -43,23 +46,11 @@ def case(name: str, service: str, method: str, sdk: str) -> KindCase:
     )
 
 
-Launch = Callable[..., ServerProcess]
-
-
 def launcher(kind: KindCase, script: Path, way: Way, folder: Path) -> Iterator[Launch]:
     """Starts servers of a script that takes the options of ``servers.py``; they end with the test."""
-    servers: list[ServerProcess] = []
-
-    def launch(*options: str | Path | int | float) -> ServerProcess:
-        combination = Combination(kind, way.type, way.transport)
-        name = f"server-{len(servers)}"
-        server = ServerProcess(combination, folder, *options, command=(sys.executable, script), name=name)
-        servers.append(server)
-        return server.wait_listening()
-
-    yield launch
-    for server in servers:
-        server.kill()
+    with launching(Combination(replace(kind, script=script), way.type, way.transport), folder) as launch:
+        names = (f"server-{number}" for number in count())
+        yield lambda *options: launch(*options, name=next(names)).wait_listening()
 
 
 def varint(number: int) -> bytes:

@@ -1,103 +1,38 @@
 """Accumulator servers of every type, and their streams."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from behaviour.harness import PATIENCE, Gate, ServerProcess
-from behaviour.kinds import Combination, KindCase, combinations
-from numaflow_accumulator._version import __version__
+from behaviour.fixtures import Launch, each_combination, gate, launch, server, shared_server
+from behaviour.harness import PATIENCE, ServerProcess
+from behaviour.kinds import ACCUMULATOR, KindCase
 from numaflow_core.testing import RawStream, UdfClient
 
 from .wire import APPEND, CLOSE, MAX_UTC, OPEN, SECOND, Reply, keyed_window, parse, payload, request
 
+__all__ = ["Launch", "combination", "gate", "launch", "server", "shared_server"]
+
 SERVERS: Final = Path(__file__).with_name("servers.py")
-RPC: Final = "/accumulator.v1.Accumulator/AccumulateFn"
+RPC: Final = ACCUMULATOR.rpc
 TIMEOUT: Final = 30 * SECOND
 
 
 def kind(handler: str) -> KindCase:
-    return KindCase(
-        name=handler,
-        service="accumulator.v1.Accumulator",
-        method="AccumulateFn",
-        sdk=f"numaflow-accumulator {__version__}",
-        minimum_numaflow_version="1.5.0-z",
-        opening=(),
-        is_opening_reply=lambda reply: False,
-        request=lambda key, value: request(
-            OPEN, keyed_window(SECOND, MAX_UTC, [key]), payload([key], value, SECOND, SECOND, key)
-        ),
-        answers=lambda reply: [],
-    )
+    """With one of the handlers in ``handlers.py``."""
+    return replace(ACCUMULATOR, name=handler, script=SERVERS)
 
 
-COMBINATIONS: Final = combinations(kind("echo"))
-Launch = Callable[..., ServerProcess]
-
-
-def launcher(combination: Combination, folder: Path) -> tuple[Launch, list[ServerProcess]]:
-    servers: list[ServerProcess] = []
-
-    def launch(*options: str | Path | int | float) -> ServerProcess:
-        server = ServerProcess(
-            combination,
-            folder,
-            *options,
-            command=(sys.executable, SERVERS),
-            name=f"server{len(servers)}",
-            env={"PYTHONPATH": str(SERVERS.parents[1])},
-        )
-        servers.append(server)
-        return server.wait_listening()
-
-    return launch, servers
-
-
-@pytest.fixture(params=COMBINATIONS, ids=lambda combination: combination.id, scope="module")
-def combination(request: pytest.FixtureRequest) -> Combination:
-    chosen: Combination = request.param
-    return chosen
-
-
-@pytest.fixture
-def launch(combination: Combination, tmp_path: Path) -> Iterator[Launch]:
-    """Starts servers of the test's own."""
-    launch, servers = launcher(combination, tmp_path)
-    yield launch
-    for server in servers:
-        server.kill()
-
-
-@pytest.fixture(scope="module")
-def shared(combination: Combination, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    launch, _ = launcher(combination, tmp_path_factory.mktemp("shared"))
-    server = launch()
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def server(shared: ServerProcess) -> Iterator[ServerProcess]:
-    """A running server that tests share: it must live on after each."""
-    yield shared
-    assert shared.is_alive(), shared.stderr()
+combination = each_combination(kind("echo"))
 
 
 @pytest.fixture
 def client(server: ServerProcess) -> Iterator[UdfClient]:
     with server.client() as client:
         yield client
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    gate = Gate(tmp_path / "gate")
-    yield gate
-    gate.open()
 
 
 class Stream:

@@ -16,7 +16,7 @@ from numaflow_accumulator._flow import AccumulatorFlow, AccumulatorParentFlow
 from numaflow_core.keyed import keys_number
 from numaflow_core.testing import UdfClient
 
-from .conftest import RPC, kind, launcher
+from .conftest import RPC, kind
 from .loopback import Loopback
 from .windower import History, Request, check, histories, windowed
 from .wire import CLOSE, Reply, parse
@@ -42,10 +42,9 @@ thorough = settings(
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda server: "-".join([server[0], *server[1][1::2]]))
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     type_, options = request.param
-    launch, _ = launcher(Combination(kind("sorter"), type_, "h2"), tmp_path_factory.mktemp("exact"))
-    server = launch(*options)
-    yield server
-    server.kill()
+    combination = Combination(kind("sorter"), type_, "h2")
+    with ServerProcess(combination, tmp_path_factory.mktemp("exact"), *options) as server:
+        yield server.wait_listening()
 
 
 def drive(client: UdfClient, requests: Sequence[Request | None]) -> list[Reply]:

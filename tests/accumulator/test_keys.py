@@ -1,8 +1,5 @@
 """Keys on the wire, from OPEN to EOF, for every server type, over both transports."""
 
-import json
-import threading
-
 import pytest
 
 from behaviour.harness import Gate, ServerProcess, resident, wait_steady, wait_until
@@ -172,28 +169,6 @@ def test_a_key_that_is_opened_again_before_its_eof(client: UdfClient, gate: Gate
     stream.raw.cancel()
 
 
-def test_a_key_that_works_does_not_delay_another(client: UdfClient, gate: Gate) -> None:
-    stream = Stream(client)
-    stream.send(["a"], gate.block())
-    gate.wait_entered(1)
-    stream.send(["a"], b"later")
-    for number in range(50):
-        stream.send([f"key-{number}"], b"x")
-    assert {reply.window_keys for reply in stream.take(50)} == {(f"key-{number}",) for number in range(50)}
-    gate.open()
-    assert [reply.value for reply in stream.take(2)] == [gate.block(), b"later"]
-    stream.raw.cancel()
-
-
-def test_initial_metadata_comes_at_once(client: UdfClient) -> None:
-    stream = client.open(RPC)
-    waiting = threading.Thread(target=stream._call.initial_metadata, daemon=True)
-    waiting.start()
-    waiting.join(10)
-    assert not waiting.is_alive()
-    stream.cancel()
-
-
 def test_a_cancelled_stream_closes_nothing_and_emits_nothing(
     server: ServerProcess, client: UdfClient, gate: Gate
 ) -> None:
@@ -272,20 +247,8 @@ def test_messages_that_make_no_sense(client: UdfClient, wrong: bytes, text: str)
     assert outcome.message.startswith("AccumulateFn: " + text)
 
 
-def test_garbage(client: UdfClient) -> None:
-    raw = client.open(RPC)
-    raw.send(b"\xff\xff")
-    assert raw.status().code == "INTERNAL"
-
-
-def test_server_info(server: ServerProcess) -> None:
-    info = json.loads(server.info.read_text().removesuffix("U+005C__END__"))
-    assert info["minimum_numaflow_version"] == "1.5.0-z"
-    assert info["language"] == "python"
-
-
 def test_eof_of_a_key_that_made_nothing(launch: Launch, combination: Combination) -> None:
-    server = launch("--kind", "sorter")
+    server = launch("--kind", "sorter").wait_listening()
     with server.client() as client:
         raw = client.open(RPC)
         raw.send(request(OPEN, keyed_window(5 * MS, MAX_UTC), payload(["key"], b"0", 5 * MS, 4 * MS, "id")))

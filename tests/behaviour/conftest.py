@@ -1,79 +1,8 @@
 """The servers that the suite runs against."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from .fixtures import Launch, each_combination, gate, launch, server, shared_server
+from .kinds import KINDS
 
-import pytest
+__all__ = ["Launch", "combination", "gate", "launch", "server", "shared_server"]
 
-from .harness import Gate, ServerProcess
-from .kinds import COMBINATIONS, Combination
-
-Launch = Callable[..., ServerProcess]
-
-
-@pytest.fixture(params=COMBINATIONS, ids=lambda combination: combination.id, scope="session")
-def combination(request: pytest.FixtureRequest) -> Combination:
-    chosen: Combination = request.param
-    return chosen
-
-
-class SharedServer:
-    """A server that tests share as long as they leave it alive."""
-
-    def __init__(self, combination: Combination, new_folder: Callable[[], Path]) -> None:
-        self._combination = combination
-        self._new_folder = new_folder
-        self._server: ServerProcess | None = None
-
-    def get(self) -> ServerProcess:
-        if self._server is None or not self._server.is_alive():
-            self._server = ServerProcess(self._combination, self._new_folder()).wait_listening()
-        return self._server
-
-    def close(self) -> None:
-        if self._server is not None:
-            self._server.kill()
-
-
-@pytest.fixture(scope="session")
-def shared_server(combination: Combination, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedServer]:
-    shared = SharedServer(combination, lambda: tmp_path_factory.mktemp("shared"))
-    yield shared
-    shared.close()
-
-
-@pytest.fixture
-def server(shared_server: SharedServer) -> Iterator[ServerProcess]:
-    """A running server, shared with other tests: the test must not end it, and it must live on after the test."""
-    server = shared_server.get()
-    yield server
-    assert server.is_alive(), server.stderr()
-
-
-@pytest.fixture
-def launch(combination: Combination, tmp_path: Path) -> Iterator[Launch]:
-    """Starts servers of the test's own, with options of ``servers.py``; they end with the test."""
-    servers: list[ServerProcess] = []
-
-    def launch(
-        *options: str | Path | int | float,
-        prefix: tuple[str, ...] = (),
-        command: tuple[str | Path, ...] = (),
-        env: dict[str, str] | None = None,
-        name: str = "server",
-    ) -> ServerProcess:
-        server = ServerProcess(combination, tmp_path, *options, prefix=prefix, command=command, env=env, name=name)
-        servers.append(server)
-        return server
-
-    yield launch
-    for server in servers:
-        server.kill()
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    """A gate for handlers to wait at; it opens at the end of the test, for those that still wait."""
-    gate = Gate(tmp_path / "gate")
-    yield gate
-    gate.open()
+combination = each_combination(*KINDS)

@@ -19,8 +19,7 @@ from numaflow_core.testing import Outcome, RawStream, UdfClient
 
 from .kinds import CONCURRENCY, THREADS, WORKERS, Answer, Combination, KindCase
 
-SCRIPT: Final = Path(__file__).with_name("servers.py")
-TESTS: Final = SCRIPT.parents[1]
+TESTS: Final = Path(__file__).parents[1]
 PATIENCE: Final = 15.0
 """Seconds for what should happen at once: long enough for a busy machine, far below any test's own blocking."""
 
@@ -147,7 +146,7 @@ class Gate:
 
 
 class ServerProcess:
-    """``servers.py`` in a process of its own, in a process group of its own. Use it in a ``with`` statement."""
+    """A kind's script in a process of its own, in a process group of its own. Use it in a ``with`` statement."""
 
     def __init__(
         self,
@@ -193,7 +192,7 @@ class ServerProcess:
                 environment.pop(variable, None)
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*prefix, *map(str, command or (sys.executable, SCRIPT)), *arguments],
+                [*prefix, *map(str, command or (sys.executable, combination.kind.script)), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from numaflow_accumulator._proto.accumulator_pb2 import AccumulatorRequest, AccumulatorResponse
@@ -25,6 +26,8 @@ ServerType = Literal["sync", "async", "multiproc"]
 TransportName = Literal["h2", "grpcio"]
 
 _T = TypeVar("_T")
+
+SCRIPT: Final = Path(__file__).with_name("servers.py")
 
 EVENT_TIME_SECONDS: Final = 1_700_000_000
 
@@ -49,6 +52,9 @@ class KindCase:
     """One kind, in messages that are encoded already."""
 
     name: str
+    script: Path = SCRIPT
+    """What runs a server of the kind."""
+
     service: str
     method: str
     sdk: str

@@ -3,11 +3,12 @@
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .harness import TESTS, Gate, ServerProcess, Talk, assert_serves, wait_until
+from .harness import PATIENCE, TESTS, Gate, ServerProcess, Talk, assert_serves, wait_until
 from .kinds import Combination
 
 
@@ -22,6 +23,17 @@ def test_handshake_comes_first_and_ids_are_echoed(server: ServerProcess, combina
         talk.send(sent)
         assert sorted(talk.answers(len(sent))) == sorted(sent)
         assert talk.finish() == []
+
+
+def test_initial_metadata_comes_at_once(server: ServerProcess, combination: Combination) -> None:
+    """The platform may wait for it before it does anything else, its own shutdown included."""
+    with server.client() as client:
+        stream = client.open(combination.kind.rpc)
+        waiting = threading.Thread(target=stream._call.initial_metadata, daemon=True)
+        waiting.start()
+        waiting.join(PATIENCE)
+        assert not waiting.is_alive()
+        stream.cancel()
 
 
 def test_every_message_is_answered_once(server: ServerProcess, combination: Combination) -> None:

@@ -142,15 +142,15 @@ def functions(path: str) -> dict[tuple[str, str], Any]:
 
     return {
         ("reduce", "sync"): plain,
-        ("reducestream", "sync"): generator,
+        ("reduce stream", "sync"): generator,
         ("reduce", "async"): plain_async,
-        ("reducestream", "async"): puts,
+        ("reduce stream", "async"): puts,
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--kind", required=True, choices=["reduce", "reducestream"])
+    parser.add_argument("--kind", required=True, choices=["reduce", "reduce stream"])
     parser.add_argument("--type", required=True, choices=["sync", "async", "multiproc"])
     parser.add_argument("--colour", choices=["sync", "async"], default="sync", help="of a multiproc server's handler")
     parser.add_argument("--style", choices=["class", "function"], default="class")
@@ -162,7 +162,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--grace", type=float)
     options = parser.parse_args()
-    streams = options.kind == "reducestream"
+    streams = options.kind == "reduce stream"
     colour = options.colour if options.type == "multiproc" else options.type
     path = f"{options.sock}.closed"
     handler: Any

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from numaflow_core.testing import UdfClient
 from numaflow_reducer import (
     Datum,
     HandlerError,
@@ -23,8 +22,6 @@ from numaflow_reducer import (
     SyncReducer,
 )
 from numaflow_reducer.testing import ReduceClient, RpcEndedError
-
-from .conftest import RPC
 
 PATIENCE = 15.0
 
@@ -166,39 +163,3 @@ def test_an_error_of_the_constructor_is_told_at_once(server: Callable[..., Any],
 
     with pytest.raises(HandlerError, match="no such model"):
         serve(server, Broken if server is ReduceAsyncServer else BrokenPush, tmp_path, talk)
-
-
-@pytest.mark.parametrize("transport", ["h2", "grpcio"])
-def test_initial_metadata_comes_at_once(transport: str, tmp_path: Path) -> None:
-    """The platform waits for it before it does anything else, its own shutdown included."""
-
-    class Silent(SyncReducer):
-        def add(self, datum: Datum) -> None: ...
-
-        def finish(self) -> None: ...
-
-    server = ReduceServer(
-        Silent,
-        sock_path=str(tmp_path / "sock"),
-        server_info_file=str(tmp_path / "info"),
-        transport=transport,  # type: ignore[arg-type]
-    )
-
-    def talk() -> None:
-        with UdfClient(server.sock_path) as client:
-            stream = client.open(RPC)
-            got = threading.Event()
-
-            def wait() -> None:
-                stream._call.initial_metadata()
-                got.set()
-
-            threading.Thread(target=wait, daemon=True).start()
-            assert got.wait(PATIENCE)
-            stream.cancel()
-
-    async def run() -> None:
-        async with server.serving():
-            await asyncio.to_thread(talk)
-
-    asyncio.run(run())

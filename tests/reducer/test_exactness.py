@@ -18,7 +18,7 @@ from behaviour.harness import ServerProcess
 from behaviour.kinds import TYPES, Combination
 from numaflow_core.testing import RawStream, UdfClient
 
-from .conftest import KINDS, RPC, launcher, results
+from .conftest import KINDS, RPC, results
 from .wire import APPEND, OPEN, operation, parse, payload, request, window
 
 MS: Final = 1_000_000
@@ -155,10 +155,8 @@ class Windower:
     ids=lambda combination: combination.id,
 )
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    launch, _ = launcher(request.param, tmp_path_factory.mktemp("exact"))
-    server = launch("--workers", 3)
-    yield server
-    server.kill()
+    with ServerProcess(request.param, tmp_path_factory.mktemp("exact"), "--workers", 3) as server:
+        yield server.wait_listening()
 
 
 @pytest.mark.timeout(300)

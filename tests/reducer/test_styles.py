@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from behaviour.harness import Gate, children, is_alive, wait_until
+from behaviour.harness import Gate, ServerProcess
 from behaviour.kinds import Combination, ServerType
 
-from .conftest import KINDS, Stream, launcher, results
+from .conftest import KINDS, Stream, results
 
 COLOURS: list[tuple[ServerType, str]] = [
     ("sync", "sync"),
@@ -24,20 +24,18 @@ STYLES: list[tuple[str, ServerType, str, str]] = [
 @pytest.mark.parametrize(("kind", "type_", "colour", "style"), STYLES)
 def test_style(kind: str, type_: ServerType, colour: str, style: str, tmp_path: Path) -> None:
     (case,) = (each for each in KINDS if each.name == kind)
-    launch, servers = launcher(Combination(case, type_, "h2"), tmp_path)
-    try:
-        server = launch("--colour", colour, "--style", style)
-        with server.client() as client:
-            stream = Stream(client)
-            stream.send(*((key, str(turn).encode()) for turn in range(10) for key in ([], ["a"], ["a", "b"])))
-            replies = stream.close()
-            assert [reply.keys for reply in results(replies)] == [(), ("a",), ("a", "b")]
-            for reply in results(replies):
-                assert [value for value, _ in json.loads(reply.value)["datums"]] == list(map(str, range(10)))
-            assert len(replies) == (33 if kind == "reducestream" else 3)
-    finally:
-        for server in servers:
-            server.kill()
+    combination = Combination(case, type_, "h2")
+    with (
+        ServerProcess(combination, tmp_path, "--colour", colour, "--style", style) as server,
+        server.wait_listening().client() as client,
+    ):
+        stream = Stream(client)
+        stream.send(*((key, str(turn).encode()) for turn in range(10) for key in ([], ["a"], ["a", "b"])))
+        replies = stream.close()
+        assert [reply.keys for reply in results(replies)] == [(), ("a",), ("a", "b")]
+        for reply in results(replies):
+            assert [value for value, _ in json.loads(reply.value)["datums"]] == list(map(str, range(10)))
+        assert len(replies) == (33 if kind == "reduce stream" else 3)
 
 
 @pytest.mark.parametrize("style", ["class", "function"])
@@ -46,23 +44,21 @@ def test_early_results(type_: ServerType, colour: str, style: str, tmp_path: Pat
     """While input still arrives, though the handler never waits for anything else."""
     if (colour, style) == ("sync", "function"):
         pytest.skip("is called when the window closes")
-    launch, servers = launcher(Combination(KINDS[1], type_, "h2"), tmp_path)
-    try:
-        with launch("--colour", colour, "--style", style).client() as client:
-            stream = Stream(client)
-            for turn in range(5):
-                stream.send((["a"], str(turn).encode()))
-                assert stream.receive().value == str(turn).encode()
-            assert len(stream.close()) == 1
-    finally:
-        for server in servers:
-            server.kill()
+    combination = Combination(KINDS[1], type_, "h2")
+    with (
+        ServerProcess(combination, tmp_path, "--colour", colour, "--style", style) as server,
+        server.wait_listening().client() as client,
+    ):
+        stream = Stream(client)
+        for turn in range(5):
+            stream.send((["a"], str(turn).encode()))
+            assert stream.receive().value == str(turn).encode()
+        assert len(stream.close()) == 1
 
 
 def test_a_worker_that_is_killed_ends_its_windows(tmp_path: Path) -> None:
-    launch, _ = launcher(Combination(KINDS[0], "multiproc", "h2"), tmp_path)
-    server = launch()
-    try:
+    with ServerProcess(Combination(KINDS[0], "multiproc", "h2"), tmp_path) as server:
+        server.wait_listening()
         with server.client() as client:
             stream = Stream(client)
             stream.send(*(([str(number)], b"x") for number in range(20)), (["k"], b"!exit 3"))
@@ -71,15 +67,12 @@ def test_a_worker_that_is_killed_ends_its_windows(tmp_path: Path) -> None:
             assert outcome.code == "INTERNAL"
             assert "exited with status 3" in outcome.message
         assert server.wait() == 1
-    finally:
-        server.kill()
 
 
 def test_a_key_stays_in_one_worker_in_all_windows(tmp_path: Path) -> None:
-    launch, _ = launcher(Combination(KINDS[0], "multiproc", "h2"), tmp_path)
-    server = launch("--workers", 3)
     gates = [Gate(tmp_path / f"gate{number}") for number in range(6)]
-    try:
+    with ServerProcess(Combination(KINDS[0], "multiproc", "h2"), tmp_path, "--workers", 3) as server:
+        server.wait_listening()
         with server.client() as client:
             streams = [Stream(client, None) for _ in range(3)]
             for number, gate in enumerate(gates):
@@ -90,17 +83,3 @@ def test_a_key_stays_in_one_worker_in_all_windows(tmp_path: Path) -> None:
                 assert len(stream.close()) == len(gates)
         assert all(len(gate.workers()) == 1 for gate in gates)
         assert len(set().union(*(gate.workers() for gate in gates))) > 1
-    finally:
-        server.kill()
-
-
-def test_streams_that_are_left_leave_nothing_behind(tmp_path: Path) -> None:
-    launch, _ = launcher(Combination(KINDS[0], "multiproc", "h2"), tmp_path)
-    server = launch()
-    workers = children(server.pid)
-    try:
-        server.process.kill()
-        server.wait()
-        wait_until(lambda: not any(map(is_alive, workers)), "the workers are gone")
-    finally:
-        server.kill()

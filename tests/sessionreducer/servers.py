@@ -1,4 +1,4 @@
-"""The servers under test, each a process of its own: ``python servers.py --kind sessionreduce --type sync ...``.
+"""The servers under test, each a process of its own: ``python servers.py --kind "session reduce" --type sync ...``.
 
 A handler returns for each session one message whose value tells of all its datums, in order, with their nanoseconds. A
 value that begins with ``+`` is sent back at once too, with the tag "early". A value that begins with ``!`` is a

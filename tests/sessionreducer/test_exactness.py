@@ -22,7 +22,7 @@ from numaflow_core.windows import IntervalWindow
 from numaflow_sessionreducer import Datum
 from numaflow_sessionreducer.testing import Operation, Session, SessionReduceClient, SessionWindower
 
-from .conftest import KIND, T, launcher
+from .conftest import KIND, T
 
 KEYS: Final = [(), ("",), ("a",), ("b",), ("a:b",), ("a", "b"), ("a", ""), ("", "a"), ("NON_KEYED_STREAM",)]
 EXAMPLES: Final = 250
@@ -184,10 +184,10 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(scope="module")
 def running(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    launch, _ = launcher(Combination(KIND, case.type, case.transport), tmp_path_factory.mktemp("exact"))
-    server = launch("--style", case.style, "--pause", case.pause, "--workers", 3)
-    yield server
-    server.kill()
+    combination = Combination(KIND, case.type, case.transport)
+    options = ("--style", case.style, "--pause", case.pause, "--workers", 3)
+    with ServerProcess(combination, tmp_path_factory.mktemp("exact"), *options) as server:
+        yield server.wait_listening()
 
 
 @pytest.mark.timeout(300)
