@@ -408,14 +408,15 @@ TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 
 
 def part(rows: Iterable[Sequence[_T]]) -> list[_T]:
-    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says: ``0/6`` to ``5/6`` have every kind once
-    where a row holds the six ways to run one, which differ from part to part and from kind to kind."""
-    number, _, of = os.environ.get("BEHAVIOUR_PART", "0/1").partition("/")
+    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says. Where a row holds the six ways to run a
+    kind, ``0/6`` to ``5/6`` have every kind once, and ``0/12`` to ``11/12`` have every second one, the even and the odd
+    ones by turns; the ways differ from part to part and from kind to kind."""
+    number, parts = map(int, os.environ.get("BEHAVIOUR_PART", "0/1").split("/"))
     return [
         each
         for row_number, row in enumerate(rows)
         for index, each in enumerate(row)
-        if (index + row_number) % int(of) == int(number)
+        if (index * parts // len(row) + row_number) % parts == number
     ]
 
 
