@@ -1,7 +1,8 @@
 """A server of ours for one kind, as ``compare.py`` starts it.
 
 usage: python benchmarks/server.py KIND MODE SOCK
-KIND   map | mapstream | batchmap | transform | sink | reduce | source | sideinput | servingstore
+KIND   map | mapstream | batchmap | transform | sink | reduce | sessionreduce | accumulator | source | sideinput |
+       servingstore
 MODE   sync | async | multiproc
 
 BURN_US=N   every message burns N microseconds of CPU first
@@ -162,6 +163,78 @@ def reduce() -> Servers:
     return ReduceServer, ReduceAsyncServer, ReduceMultiProcServer, Count, handle_async
 
 
+def sessionreduce() -> Servers:
+    from numaflow_sessionreducer import (
+        Datum,
+        Message,
+        SessionReduceAsyncServer,
+        SessionReduceMultiProcServer,
+        SessionReducer,
+        SessionReduceServer,
+        SyncSessionReducer,
+    )
+
+    class Count(SyncSessionReducer):
+        def __init__(self) -> None:
+            self.count = 0
+
+        def add(self, datum: Datum) -> None:
+            burn()
+            self.count += 1
+
+        def finish(self) -> Message:
+            return Message(str(self.count).encode(), keys=self.keys)
+
+        def accumulator(self) -> bytes:
+            return str(self.count).encode()
+
+        def merge_accumulator(self, accumulator: bytes) -> None:
+            self.count += int(accumulator)
+
+    class AsyncCount(SessionReducer):
+        def __init__(self) -> None:
+            self.count = 0
+
+        async def session_reduce(self, keys: list[str], datums: AsyncIterable[Datum]) -> AsyncIterator[Message]:
+            async for _ in datums:
+                burn()
+                self.count += 1
+            yield Message(str(self.count).encode(), keys=keys)
+
+        async def accumulator(self) -> bytes:
+            return str(self.count).encode()
+
+        async def merge_accumulator(self, accumulator: bytes) -> None:
+            self.count += int(accumulator)
+
+    return SessionReduceServer, SessionReduceAsyncServer, SessionReduceMultiProcServer, Count, AsyncCount
+
+
+def accumulator() -> Servers:
+    from numaflow_accumulator import (
+        AccumulatorAsyncServer,
+        AccumulatorMultiProcServer,
+        AccumulatorServer,
+        Datum,
+        Message,
+        SyncAccumulator,
+    )
+
+    class Forward(SyncAccumulator):
+        def add(self, datum: Datum) -> Message:
+            burn()
+            return Message.from_datum(datum)
+
+        def finish(self) -> None: ...
+
+    async def handle_async(datums: AsyncIterable[Datum]) -> AsyncIterator[Message]:
+        async for datum in datums:
+            burn()
+            yield Message.from_datum(datum)
+
+    return AccumulatorServer, AccumulatorAsyncServer, AccumulatorMultiProcServer, Forward, handle_async
+
+
 def source() -> Servers:
     from datetime import datetime, timezone
 
@@ -269,6 +342,8 @@ KINDS = {
     "transform": transform,
     "sink": sink,
     "reduce": reduce,
+    "sessionreduce": sessionreduce,
+    "accumulator": accumulator,
     "source": source,
     "sideinput": sideinput,
     "servingstore": servingstore,
