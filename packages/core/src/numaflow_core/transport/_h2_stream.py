@@ -9,6 +9,7 @@ from typing import Protocol
 from ..buffers import Buffer, Outgoing, coalesce, count_bytes
 from ..status import ProtocolError, Status
 from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Receiver
+from ._h2_state import DATA, FRAME
 from ._headers import Headers, ended, trailers
 from ._messages import MessageReader, frame_messages
 
@@ -200,6 +201,25 @@ class H2Stream:
             if self.receiver is not None and not self.done:
                 self.receiver.drained()
                 self.deliver()
+
+    def carve(self, size: int, limit: int, to: list[Buffer]) -> None:
+        """Cut ``size`` bytes of the output into DATA frames of no more than ``limit`` bytes each."""
+        source = self.out
+        while size:
+            frame = min(size, limit)
+            to.append(FRAME.pack(frame >> 8, frame & 0xFF, DATA, 0, self.id))
+            size -= frame
+            while frame:
+                head = source[0]
+                if len(head) <= frame:
+                    to.append(head)
+                    source.popleft()
+                    frame -= len(head)
+                else:
+                    view = memoryview(head)
+                    to.append(view[:frame])
+                    source[0] = view[frame:]
+                    frame = 0
 
     def lost(self) -> None:
         """The peer is gone or has reset the stream."""
