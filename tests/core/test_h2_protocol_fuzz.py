@@ -60,11 +60,18 @@ class Echo:
         """Nothing waits."""
 
 
+class NoSocket:
+    """Stands for the kernel's end of it."""
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        assert value > 0
+
+
 class Wire(asyncio.Transport):
     """Takes what the protocol writes."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__({"socket": NoSocket()})
         self.written = bytearray()
         self.closing = False
 
