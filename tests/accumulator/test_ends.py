@@ -19,23 +19,6 @@ def test_an_error_at_close(launch: Launch) -> None:
     assert server.wait() == 1
 
 
-def test_sigterm_with_open_keys(launch: Launch, gate: Gate) -> None:
-    server = launch("--grace", 20).wait_listening()
-    with server.client() as client:
-        stream = Stream(client)
-        stream.send(["b"], b"y")
-        stream.receive()
-        stream.send(["a"], gate.block())
-        gate.wait_entered(1)
-        server.process.terminate()
-        gate.open()
-        (reply,) = [parse(reply) for reply in stream.raw.rest(15)]
-        assert (reply.window_keys, reply.eof) == (("a",), False)
-        assert stream.raw.status().code == "UNAVAILABLE"
-    assert server.wait() == 0
-    assert closed(server) == 0
-
-
 def test_a_close_is_answered_after_sigterm(launch: Launch, gate: Gate) -> None:
     server = launch("--grace", 20).wait_listening()
     with server.client() as client:

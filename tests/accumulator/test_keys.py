@@ -6,7 +6,7 @@ from behaviour.harness import Gate, ServerProcess, resident, wait_steady, wait_u
 from behaviour.kinds import Combination
 from numaflow_core.testing import UdfClient
 
-from .conftest import RPC, Launch, Stream, closed
+from .conftest import RPC, Launch, Stream
 from .wire import (
     APPEND,
     CLOSE,
@@ -167,27 +167,6 @@ def test_a_key_that_is_opened_again_before_its_eof(client: UdfClient, gate: Gate
     assert (replies[1].window, replies[5].window) == (first, second)
     assert replies[0].end == SECOND
     stream.raw.cancel()
-
-
-def test_a_cancelled_stream_closes_nothing_and_emits_nothing(
-    server: ServerProcess, client: UdfClient, gate: Gate
-) -> None:
-    before = closed(server)
-    stream = Stream(client)
-    for number in range(20):
-        stream.send([str(number)], b"x")
-    stream.take(20)
-    stream.send(["slow"], gate.block())
-    gate.wait_entered(1)
-    stream.raw.cancel()
-    assert stream.raw.status().code == "CANCELLED"
-    gate.open()
-    with server.client() as other:  # what comes later has been closed: so the handlers before had their time
-        again = Stream(other)
-        again.send(["a"], b"x")
-        again.close(["a"])
-        assert len(again.until_eof(["a"])) == 3
-    assert closed(server) == before + 1
 
 
 def test_state_of_closed_and_of_left_keys_is_freed(server: ServerProcess, combination: Combination) -> None:

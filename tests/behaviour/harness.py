@@ -113,6 +113,15 @@ class Gate:
         """The same, in ``time.sleep``."""
         return f"!stall {self.path}".encode()
 
+    def tell_close(self) -> bytes:
+        """Payload after which the handler tells when its key is closed."""
+        return f"!tell-close {self.path}.closed".encode()
+
+    def closed(self) -> int:
+        """How many keys were."""
+        log = Path(f"{self.path}.closed.log")
+        return len(log.read_text().splitlines()) if log.exists() else 0
+
     def open(self) -> None:
         self.path.touch()
 

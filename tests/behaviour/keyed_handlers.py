@@ -6,29 +6,39 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from behaviour.commands import NonsenseWantedError, act, act_async
+from behaviour.commands import NonsenseWantedError, act, act_async, note, split
 from behaviour.handlers import NONSENSE, Kind
 from numaflow_core.datum import BaseDatum
 
 
-def payload_of(datum: BaseDatum) -> bytes:
-    """What to act on. There is one command more, ``!metadata``: its answer tells of the user metadata, since results
-    have none."""
-    if not datum.value.startswith(b"!metadata"):
-        return datum.value
-    groups = datum.user_metadata.as_dict()
-    shown = {name: {key: value.hex() for key, value in group.items()} for name, group in groups.items()}
-    return json.dumps([datum.value.decode(), shown]).encode()
+class Key:
+    """What a key has been given, and what that has led to. As a context, it remembers that nonsense is wanted."""
 
+    def __init__(self) -> None:
+        self.results: list[bytes] = []
+        self._makes_sense = True
+        self._files: list[str] = []
 
-class Results(list[bytes]):
-    """What the datums of a key have led to, where the handler answers at its close. As a context, it remembers that
-    nonsense is wanted."""
+    def payload(self, datum: BaseDatum) -> bytes:
+        """What to act on. There are two commands more: the answer to ``!metadata`` tells of the user metadata, since
+        results have none; ``!tell-close FILE`` has a line written to FILE.log when the key is closed."""
+        if datum.value.startswith(b"!tell-close"):
+            self._files.append(split(datum.value)[1])
+            return b"will tell"
+        if not datum.value.startswith(b"!metadata"):
+            return datum.value
+        groups = datum.user_metadata.as_dict()
+        shown = {name: {key: value.hex() for key, value in group.items()} for name, group in groups.items()}
+        return json.dumps([datum.value.decode(), shown]).encode()
 
-    makes_sense = True
+    def close(self) -> None:
+        for file in self._files:
+            note(file, "closed ")
 
     def message(self, new: Callable[..., Any], keys: list[str]) -> Any:
-        return new(b"".join(self), keys=keys) if self.makes_sense else NONSENSE
+        """The result of a key that answers at its close, which is now."""
+        self.close()
+        return new(b"".join(self.results), keys=keys) if self._makes_sense else NONSENSE
 
     def __enter__(self) -> None: ...
 
@@ -37,7 +47,7 @@ class Results(list[bytes]):
     ) -> bool:
         if kind is not NonsenseWantedError:
             return False
-        self.makes_sense = False
+        self._makes_sense = False
         return True
 
 
@@ -55,28 +65,28 @@ def kind_reduce() -> Kind:
 
     class Pushed(SyncReducer):
         def __init__(self) -> None:
-            self.results = Results()
+            self.key = Key()
 
         def add(self, datum: Datum) -> None:
-            with self.results:
-                self.results.append(act(payload_of(datum)))
+            with self.key:
+                self.key.results.append(act(self.key.payload(datum)))
 
         def finish(self) -> Message:
-            return self.results.message(Message, self.keys)  # type: ignore[no-any-return]
+            return self.key.message(Message, self.keys)  # type: ignore[no-any-return]
 
     def handle(keys: list[str], datums: Iterable[Datum], md: Metadata) -> Message:
-        results = Results()
+        key = Key()
         for datum in datums:
-            with results:
-                results.append(act(payload_of(datum)))
-        return results.message(Message, keys)  # type: ignore[no-any-return]
+            with key:
+                key.results.append(act(key.payload(datum)))
+        return key.message(Message, keys)  # type: ignore[no-any-return]
 
     async def handle_async(keys: list[str], datums: AsyncIterable[Datum], md: Metadata) -> Message:
-        results = Results()
+        key = Key()
         async for datum in datums:
-            with results:
-                results.append(await act_async(payload_of(datum)))
-        return results.message(Message, keys)  # type: ignore[no-any-return]
+            with key:
+                key.results.append(await act_async(key.payload(datum)))
+        return key.message(Message, keys)  # type: ignore[no-any-return]
 
     handlers = {
         "closure": Pushed,
@@ -101,25 +111,35 @@ def kind_reduce_stream() -> Kind:
     )
 
     class Pushed(SyncReduceStreamer):
+        def __init__(self) -> None:
+            self.key = Key()
+
         def add(self, datum: Datum) -> Message:
             try:
-                return Message(act(payload_of(datum)), keys=self.keys)
+                return Message(act(self.key.payload(datum)), keys=self.keys)
             except NonsenseWantedError:
                 return NONSENSE  # type: ignore[no-any-return]
 
+        def finish(self) -> None:
+            self.key.close()
+
     def handle(keys: list[str], datums: Iterable[Datum], md: Metadata) -> Iterator[Message]:
+        key = Key()
         for datum in datums:
             try:
-                yield Message(act(payload_of(datum)), keys=keys)
+                yield Message(act(key.payload(datum)), keys=keys)
             except NonsenseWantedError:
                 yield NONSENSE
+        key.close()
 
     async def handle_async(keys: list[str], datums: AsyncIterable[Datum], md: Metadata) -> AsyncIterator[Message]:
+        key = Key()
         async for datum in datums:
             try:
-                yield Message(await act_async(payload_of(datum)), keys=keys)
+                yield Message(await act_async(key.payload(datum)), keys=keys)
             except NonsenseWantedError:
                 yield NONSENSE
+        key.close()
 
     handlers = {
         "closure": Pushed,
@@ -145,14 +165,14 @@ def kind_session_reduce() -> Kind:
 
     class Pushed(SyncSessionReducer):
         def __init__(self, extra: object = None) -> None:
-            self.results = Results()
+            self.key = Key()
 
         def add(self, datum: Datum) -> None:
-            with self.results:
-                self.results.append(act(payload_of(datum)))
+            with self.key:
+                self.key.results.append(act(self.key.payload(datum)))
 
         def finish(self) -> Message:
-            return self.results.message(Message, self.keys)  # type: ignore[no-any-return]
+            return self.key.message(Message, self.keys)  # type: ignore[no-any-return]
 
         def accumulator(self) -> bytes:
             raise NotImplementedError
@@ -162,11 +182,11 @@ def kind_session_reduce() -> Kind:
 
     class Async(SessionReducer):
         async def session_reduce(self, keys: list[str], datums: AsyncIterable[Datum], /) -> AsyncIterator[Message]:
-            results = Results()
+            key = Key()
             async for datum in datums:
-                with results:
-                    results.append(await act_async(payload_of(datum)))
-            yield results.message(Message, keys)
+                with key:
+                    key.results.append(await act_async(key.payload(datum)))
+            yield key.message(Message, keys)
 
         def accumulator(self) -> bytes:
             raise NotImplementedError
@@ -175,11 +195,11 @@ def kind_session_reduce() -> Kind:
             raise NotImplementedError
 
     def handle(keys: list[str], datums: Iterable[Datum]) -> Message:
-        results = Results()
+        key = Key()
         for datum in datums:
-            with results:
-                results.append(act(payload_of(datum)))
-        return results.message(Message, keys)  # type: ignore[no-any-return]
+            with key:
+                key.results.append(act(key.payload(datum)))
+        return key.message(Message, keys)  # type: ignore[no-any-return]
 
     handlers = {
         "closure": Pushed,
@@ -204,25 +224,27 @@ def kind_accumulator() -> Kind:
         SyncAccumulator,
     )
 
-    def result(datum: Datum) -> Message:
-        try:
-            return Message.from_datum(datum, value=act(payload_of(datum)))
-        except NonsenseWantedError:
-            return NONSENSE  # type: ignore[no-any-return]
-
     class Pushed(SyncAccumulator):
-        def __init__(self, extra: object = None) -> None: ...
+        def __init__(self, extra: object = None) -> None:
+            self.key = Key()
 
-        def finish(self) -> None: ...
+        def add(self, datum: Datum) -> Message:
+            try:
+                return Message.from_datum(datum, value=act(self.key.payload(datum)))
+            except NonsenseWantedError:
+                return NONSENSE  # type: ignore[no-any-return]
 
-        add = staticmethod(result)
+        def finish(self) -> None:
+            self.key.close()
 
     async def handle_async(datums: AsyncIterable[Datum]) -> AsyncIterator[Message]:
+        key = Key()
         async for datum in datums:
             try:
-                yield Message.from_datum(datum, value=await act_async(payload_of(datum)))
+                yield Message.from_datum(datum, value=await act_async(key.payload(datum)))
             except NonsenseWantedError:
                 yield NONSENSE
+        key.close()
 
     class Putting(Accumulator):
         async def handler(self, datums: AsyncIterable[Datum], output: Output) -> None:
@@ -233,9 +255,7 @@ def kind_accumulator() -> Kind:
         "closure": Pushed,
         "async": handle_async,
         # A sync function would be called at the end of its key: there is none.
-        "lambda": type(
-            "Handler", (SyncAccumulator,), {"add": lambda _, datum: result(datum), "finish": lambda _: None}
-        ),
+        "lambda": type("Handler", (Pushed,), {"finish": lambda self: self.key.close()}),
         "class": Putting,
         "partial": partial(Pushed, object()),
     }

@@ -93,6 +93,9 @@ class KindCase:
     joins_same_ids: bool = False
     """Whether requests with the same id become one call with one answer."""
 
+    answers_at_close: bool = False
+    """Whether a key is answered when it is closed; otherwise each of its datums is at once."""
+
     idle_end: str = "OK"
     """The status of streams without unanswered requests when the server stops. In keyed kinds the end of a stream would
     be the end of keys that are still open, or that the platform is yet to open: it must not look like a good one."""
@@ -366,10 +369,11 @@ REDUCE: Final = KindCase(
     calls_are_rpcs=True,
     is_keyed=True,
     joins_same_ids=True,
+    answers_at_close=True,
     idle_end="UNAVAILABLE",
 )
 
-REDUCE_STREAM: Final = replace(REDUCE, name="reduce stream", joins_same_ids=False)
+REDUCE_STREAM: Final = replace(REDUCE, name="reduce stream", joins_same_ids=False, answers_at_close=False)
 
 SESSION_REDUCE: Final = KindCase(
     name="session reduce",
@@ -383,6 +387,7 @@ SESSION_REDUCE: Final = KindCase(
     answers=_session_answers,
     is_end=lambda reply: SessionReduceResponse.FromString(reply).EOF,
     is_keyed=True,
+    answers_at_close=True,
     idle_end="UNAVAILABLE",
 )
 

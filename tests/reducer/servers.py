@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any
 
-from behaviour.commands import act, act_async, note
+from behaviour.commands import act, act_async
 from numaflow_reducer import (
     Datum,
     Message,
@@ -45,8 +45,7 @@ def tell(keys: list[str], datums: list[Datum], md: Metadata) -> Message:
 class Seen:
     """What a key and window has been given."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    def __init__(self) -> None:
         self.datums: list[Datum] = []
 
     def now(self, datum: Datum) -> bytes:
@@ -54,14 +53,13 @@ class Seen:
         return b"" if datum.value.startswith(LATER) else datum.value
 
     def later(self) -> list[bytes]:
-        note(self.path, "closed ")
         return [datum.value.removeprefix(LATER) for datum in self.datums if datum.value.startswith(LATER)]
 
 
 def reduce_class(options: argparse.Namespace) -> type[SyncReducer]:
     class Pushed(SyncReducer):
-        def __init__(self, path: str) -> None:
-            self.seen = Seen(path)
+        def __init__(self) -> None:
+            self.seen = Seen()
 
         def add(self, datum: Datum) -> None:
             act(self.seen.now(datum))
@@ -76,8 +74,8 @@ def reduce_class(options: argparse.Namespace) -> type[SyncReducer]:
 
 def stream_class(options: argparse.Namespace) -> type[SyncReduceStreamer]:
     class Pushed(SyncReduceStreamer):
-        def __init__(self, path: str) -> None:
-            self.seen = Seen(path)
+        def __init__(self) -> None:
+            self.seen = Seen()
 
         def add(self, datum: Datum) -> Iterator[Message]:
             yield Message(act(self.seen.now(datum)), keys=self.keys, tags=["early"])
@@ -91,8 +89,8 @@ def stream_class(options: argparse.Namespace) -> type[SyncReduceStreamer]:
 
 
 class Async(Reducer):
-    def __init__(self, path: str) -> None:
-        self.seen = Seen(path)
+    def __init__(self) -> None:
+        self.seen = Seen()
 
     async def handler(self, keys: list[str], datums: AsyncIterable[Datum], md: Metadata, /) -> Message:
         async for datum in datums:
@@ -103,8 +101,8 @@ class Async(Reducer):
 
 
 class AsyncStream(ReduceStreamer):
-    def __init__(self, path: str) -> None:
-        self.seen = Seen(path)
+    def __init__(self) -> None:
+        self.seen = Seen()
 
     async def handler(self, keys: list[str], datums: AsyncIterable[Datum], md: Metadata, /) -> AsyncIterator[Message]:
         async for datum in datums:
@@ -114,11 +112,11 @@ class AsyncStream(ReduceStreamer):
         yield tell(keys, self.seen.datums, md)
 
 
-def functions(path: str) -> dict[tuple[str, str], Any]:
+def functions() -> dict[tuple[str, str], Any]:
     """Handlers that are functions, by kind and colour."""
 
     def plain(keys: list[str], datums: Iterable[Datum], md: Metadata) -> Message:
-        seen = Seen(path)
+        seen = Seen()
         for datum in datums:
             act(seen.now(datum))
         for command in seen.later():
@@ -126,7 +124,7 @@ def functions(path: str) -> dict[tuple[str, str], Any]:
         return tell(keys, seen.datums, md)
 
     def generator(keys: list[str], datums: Iterable[Datum], md: Metadata) -> Iterator[Message]:
-        seen = Seen(path)
+        seen = Seen()
         for datum in datums:
             yield Message(act(seen.now(datum)), keys=keys, tags=["early"])
         for command in seen.later():
@@ -134,10 +132,10 @@ def functions(path: str) -> dict[tuple[str, str], Any]:
         yield tell(keys, seen.datums, md)
 
     async def plain_async(keys: list[str], datums: AsyncIterable[Datum], md: Metadata) -> Message:
-        return await Async(path).handler(keys, datums, md)
+        return await Async().handler(keys, datums, md)
 
     async def puts(keys: list[str], datums: AsyncIterable[Datum], output: Output, md: Metadata) -> None:
-        async for message in AsyncStream(path).handler(keys, datums, md):
+        async for message in AsyncStream().handler(keys, datums, md):
             await output.put(message)
 
     return {
@@ -164,16 +162,14 @@ def main() -> None:
     options = parser.parse_args()
     streams = options.kind == "reduce stream"
     colour = options.colour if options.type == "multiproc" else options.type
-    path = f"{options.sock}.closed"
     handler: Any
     if options.style == "function":
-        handler = functions(path)[options.kind, colour]
+        handler = functions()[options.kind, colour]
     elif colour == "sync":
         handler = stream_class(options) if streams else reduce_class(options)
     else:
         handler = AsyncStream if streams else Async
     settings: dict[str, Any] = {
-        "init_args": (path,) if options.style == "class" else (),
         "sock_path": options.sock,
         "server_info_file": options.info,
         "transport": options.transport,

@@ -1,11 +1,10 @@
 """Windows and keys on the wire, for every server type, over both transports."""
 
 import json
-from pathlib import Path
 
 import pytest
 
-from behaviour.harness import Gate, ServerProcess, resident, wait_steady, wait_until
+from behaviour.harness import Gate, ServerProcess, resident, wait_steady
 from behaviour.kinds import Combination
 from numaflow_core.testing import UdfClient
 
@@ -145,40 +144,6 @@ def test_messages_that_make_no_sense(client: UdfClient, wrong: bytes, text: str)
     assert outcome.message.startswith("ReduceFn: " + text)
 
 
-def closed(server: ServerProcess) -> int:
-    """How many handlers were told that their window has closed."""
-    path = Path(f"{server.sock}.closed.log")
-    return path.read_text().count("closed") if path.exists() else 0
-
-
-def test_a_cancelled_stream_closes_nothing_and_emits_nothing(server: ServerProcess, client: UdfClient) -> None:
-    before = closed(server)
-    stream = Stream(client)
-    stream.send(*(([str(number)], b"x") for number in range(20)))
-    wait_until(lambda: stream.raw.taken == 20, "all is sent")
-    stream.raw.cancel()
-    assert stream.raw.status().code == "CANCELLED"
-    with server.client() as other:  # what comes later has been closed: so the handlers before had their time
-        again = Stream(other)
-        again.send((["a"], b"x"))
-        assert len(results(again.close())) == 1
-    assert closed(server) == before + 1
-
-
-def test_a_cancelled_stream_with_handlers_at_work(server: ServerProcess, client: UdfClient, gate: Gate) -> None:
-    before = closed(server)
-    stream = Stream(client)
-    stream.send((["a"], gate.block()), (["b"], b"x"))
-    gate.wait_entered(1)
-    stream.raw.cancel()
-    gate.open()
-    with server.client() as other:
-        again = Stream(other)
-        again.send((["a"], b"x"))
-        assert len(results(again.close())) == 1
-    assert closed(server) == before + 1
-
-
 def test_a_slow_key_does_not_delay_the_others(client: UdfClient, gate: Gate, combination: Combination) -> None:
     stream = Stream(client)
     slow = b"!at-close " + gate.block()
@@ -203,20 +168,6 @@ def test_an_error_at_close(launch: Launch) -> None:
         assert not any(reply.eof for reply in replies)
         assert stream.raw.status().code == "INTERNAL"
     assert server.wait() == 1
-
-
-def test_sigterm_with_open_windows(launch: Launch, gate: Gate) -> None:
-    server = launch("--grace", 20).wait_listening()
-    with server.client() as client:
-        stream = Stream(client)
-        stream.send((["b"], b"y"), (["a"], gate.block()))
-        gate.wait_entered(1)
-        gate.open()
-        server.process.terminate()
-        assert results([parse(reply) for reply in stream.raw.rest(15)]) == []
-        assert stream.raw.status().code == "UNAVAILABLE"
-    assert server.wait() == 0
-    assert closed(server) == 0
 
 
 def test_a_window_is_finished_after_sigterm(launch: Launch, gate: Gate) -> None:

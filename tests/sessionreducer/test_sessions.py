@@ -189,18 +189,6 @@ def test_a_stream_that_is_cancelled_in_the_middle_of_a_merge(launch: Launch, gat
     assert "join" not in calls(server)
 
 
-def test_stopping_with_open_sessions_never_looks_like_an_end(launch: Launch) -> None:
-    server = launch().wait_listening()
-    with SessionReduceClient(str(server.sock)) as client, client.open() as stream:
-        stream.send(op("OPEN", A, value=b"+1"))
-        stream.receive()
-        server.send_signal(signal.SIGTERM)
-        assert stream.raw.rest(PATIENCE) == []
-        assert stream.raw.status().code == "UNAVAILABLE"
-    assert server.wait() == 0, server.stderr()
-    assert calls(server) == []
-
-
 def test_what_is_closing_is_answered_before_the_server_stops(launch: Launch, gate: Gate) -> None:
     server = launch().wait_listening()
     with SessionReduceClient(str(server.sock)) as client, client.open() as stream:
