@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from .harness import PATIENCE, TESTS, Gate, ServerProcess, Talk, assert_serves, wait_until
 from .kinds import Combination
 
@@ -176,6 +178,8 @@ def test_cancelled_stream_does_no_harm(server: ServerProcess, combination: Combi
 
 
 def test_calls_of_a_cancelled_stream_are_not_begun(server: ServerProcess, combination: Combination, gate: Gate) -> None:
+    if combination.kind.is_keyed and combination.type == "multiproc":
+        pytest.skip("workers have all calls of their keys already, and nothing tells when they hear of the end")
     with server.client() as client:
         neighbour = Talk(client, combination.kind)
         talk = Talk(client, combination.kind)
