@@ -108,7 +108,7 @@ class OpenRpc(Rpc):
     def _flush(self) -> None:
         self._flush_due = False  # before the queues are emptied: what comes after this schedules anew
         finished = take(self._finished)  # before the replies: those of finished calls are all there
-        replies = take(self._replies)
+        replies = self._take_replies()
         released = take(self._released)
         if not (finished or replies or released) or not self._send(replies):
             return

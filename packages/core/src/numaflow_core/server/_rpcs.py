@@ -11,9 +11,12 @@ from ..buffers import Buffer, Outgoing, count_bytes
 from ..flow import Flow
 from ..status import OK, ProtocolError, Status, StatusCode
 from ..strategy import OnFailure, Strategy
-from ..transport import Stream
+from ..transport import OUTPUT_LIMIT, Stream
 
 _T = TypeVar("_T")
+
+_SMALL: Final = 1024
+"""Bytes of a reply that is not worth counting: the interpreter makes too few of them to fill the memory."""
 
 _READY: Final = ReadyResponse(ready=True).SerializeToString()
 UNFINISHED: Final = Status(StatusCode.UNAVAILABLE, "the server is shutting down")
@@ -67,10 +70,12 @@ class Rpc(ABC):
         self._refusing = False
         self._mute = False  # a reply could not be sent: what followed it would make its call look complete
         self.gone = False
-        self.ready = True
+        self._held_back = False  # until `drained`
+        self.ready = True  # false when held back, and for as long as too much waits for the transport's thread
         # These are only ever appended to by handlers and cut at the front by the transport's thread, each in one step
         # that the interpreter does not interrupt; they are never exchanged for other lists.
         self._replies: list[Outgoing] = []
+        self._waiting = 0  # bytes of them, but for small ones; about right, since threads add to it without a lock
         self._finished: list[Any] = []
         self._flush_due = False
         self._awaiting_room: list[Callable[[], None]] = []
@@ -93,6 +98,7 @@ class Rpc(ABC):
         self._leave()
 
     def drained(self) -> None:
+        self._held_back = False
         self.ready = not self.gone
         self._tell_room()
 
@@ -100,11 +106,15 @@ class Rpc(ABC):
 
     def reply(self, message: Outgoing) -> None:
         self._replies.append(message)
+        size = len(message)
+        if size > _SMALL:
+            self._count(size)
         if not self._flush_due:
             self._schedule_flush()
 
     def reply_with(self, messages: list[Outgoing]) -> None:
         self._replies.extend(messages)
+        self._count(count_bytes(messages))
         if not self._flush_due:
             self._schedule_flush()
 
@@ -124,6 +134,11 @@ class Rpc(ABC):
     def refuse(self) -> None:
         """Accept no more messages; what has been accepted is answered."""
         self._refusing = True
+
+    def hold_back(self) -> None:
+        """The stream takes no more replies than handlers are about to make, until it is ``drained``."""
+        self._held_back = not self.gone
+        self.ready = False
 
     def end(self, status: Status) -> None:
         """Send what has been answered, then end the stream."""
@@ -146,6 +161,18 @@ class Rpc(ABC):
     def _schedule_flush(self) -> None:
         self._flush_due = True
         self._context.loop.call_soon_threadsafe(self._flush)
+
+    def _count(self, size: int) -> None:
+        """Replies wait for the transport's thread: handlers that are faster than it have to stop before long, too."""
+        self._waiting += size
+        if self._waiting > OUTPUT_LIMIT:
+            self.ready = False
+
+    def _take_replies(self) -> list[Outgoing]:
+        replies = take(self._replies)
+        self._waiting = 0  # a thread may be about to set it to what it was: that thread then schedules another flush
+        self.ready = not (self.gone or self._held_back)
+        return replies
 
     def _send(self, replies: Sequence[Outgoing]) -> bool:
         """Send replies; return whether the stream is still there to go on with."""
@@ -174,14 +201,14 @@ class Rpc(ABC):
 
     def _look_for_room(self) -> None:
         if self._stream.congested:
-            self.ready = False
+            self.hold_back()
 
     def _when_ready(self, callback: Callable[[], None]) -> None:
         self._flush()
-        if self.ready or self.gone:
-            callback()
-        else:
+        if self._held_back:
             self._awaiting_room.append(callback)
+        else:
+            callback()
 
     def _tell_room(self) -> None:
         waiting, self._awaiting_room = self._awaiting_room, []
@@ -191,7 +218,7 @@ class Rpc(ABC):
     def _leave(self) -> None:
         if not self.gone:
             self.gone = True
-            self.ready = False
+            self.ready = self._held_back = False
             self._forget_calls()
             self._tell_room()
             self._context.on_progress(self)
@@ -283,7 +310,7 @@ class CallsRpc(Rpc):
     def _flush(self) -> None:
         self._flush_due = False  # before the queues are emptied: what comes after this schedules anew
         finished = take(self._finished)  # before the replies: those of finished calls are all there
-        replies = take(self._replies)
+        replies = self._take_replies()
         if replies or finished:
             self.reply_all(replies, len(replies) if self._reply_each else len(finished))
 
@@ -302,12 +329,13 @@ class CallsRpc(Rpc):
         self._strategy.left(self)
 
     def _postpone(self, message: Buffer) -> None:
+        self._flush()
         if self.gone:
             return
-        if self.ready:
-            self._strategy.submit(self, [message])
-        else:
+        if self._held_back:
             self._postponed.append(message)
+        else:
+            self._strategy.submit(self, [message])
 
 
 def take(queue: list[_T]) -> list[_T]:

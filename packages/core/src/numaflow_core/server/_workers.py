@@ -219,7 +219,8 @@ class _ParentLink(PipeProtocol):
         if rpc is None and kind == Pipe.CALLS:
             service = self._services[number % len(self._services)]  # as ProcessStrategy numbers streams
             rpc = self._rpcs[number] = service.new_piped_rpc(_PipedStream(self, number), self._context)
-            rpc.ready = not self.holds_back(number)
+            if self.holds_back(number):
+                rpc.hold_back()
         if rpc is None:
             return  # the stream had no messages for this worker, or is done
         if kind in (Pipe.CALLS, Pipe.HALF_CLOSE):
@@ -229,7 +230,7 @@ class _ParentLink(PipeProtocol):
                 rpc.break_off(error)
         elif kind == Pipe.PAUSE:
             self._paused.add(number)
-            rpc.ready = False
+            rpc.hold_back()
         elif kind == Pipe.RESUME:
             self._paused.discard(number)
             if not self.holds_back(number):

@@ -63,6 +63,8 @@ class Mailbox(OpenCall):
         if self.left:
             self._drop()
             return True
+        if self._results is None and not self.caller.ready:
+            return False  # or each of very many keys would make one more result for a peer that does not read
         if self._output is None:
             self._output, self._push = make()
         results = self._look(items) if self._results is None else self._results

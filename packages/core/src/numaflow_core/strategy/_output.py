@@ -81,7 +81,7 @@ class Outlet:
 
     async def room(self) -> None:
         """Wait for the peer to read. Raises: CancelledError when the stream is over."""
-        await self._wait(_room(self._output.caller))
+        await self._wait(room_for(self._output.caller))
         if self._output.caller.gone:
             raise asyncio.CancelledError
         self._slice_ends = monotonic() + SLICE
@@ -158,7 +158,7 @@ async def run_async(
         async for result in results:
             reply = add(result)
             if reply is not None and not send(reply):
-                await wait(_room(caller))
+                await wait(room_for(caller))
                 if caller.gone:
                     await _close_async(results)
                     return
@@ -172,14 +172,14 @@ async def run_async(
         for result in codec.items(await returned):
             reply = add(result)
             if reply is not None and not send(reply):
-                await wait(_room(caller))
+                await wait(room_for(caller))
                 if caller.gone:
                     return
     if drain is None or await drain():
         output.finish()
 
 
-async def _room(caller: Caller) -> None:
+async def room_for(caller: Caller) -> None:
     """Wait until the stream takes more replies, or is over."""
     loop = asyncio.get_running_loop()
     there_is = loop.create_future()

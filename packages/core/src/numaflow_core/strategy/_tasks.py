@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..buffers import Buffer
 from ..status import ProtocolError
 from . import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec
-from ._output import SLICE, run_async
+from ._output import SLICE, room_for, run_async
 
 _NOTHING: Final = (0, 0)
 _EMPTY: Final[list[tuple[Sequence[Any], int]]] = []
@@ -173,6 +173,10 @@ class AsyncInbox(OpenCall):
                 if strategy.keyed:
                     raise asyncio.CancelledError  # also to a handler that has caught the one of its task
                 return
+            if strategy.keyed and not caller.ready:
+                # Or each of very many keys would make one more result for a peer that does not read.
+                await room_for(caller)
+                continue
             if not self._next:
                 self._next = fed[:]
                 del fed[: len(self._next)]
