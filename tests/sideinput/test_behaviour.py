@@ -68,6 +68,17 @@ def test_one_message_is_asked_for(launch: Launch, count: int) -> None:
         assert client.retrieve().value == b"value 1", "the handler was not called before"
 
 
+def test_call_whose_request_never_comes_does_not_end_well(launch: Launch) -> None:
+    """A good end without a reply is none."""
+    server = launch()
+    with SideInputClient(str(server.sock)) as client:
+        stream = client._client.open(f"/{SERVICE}/RetrieveSideInput")
+        assert client.is_ready(), "the server has seen the stream"
+        server.send_signal(signal.SIGTERM)
+        assert stream.status().code == "UNAVAILABLE"
+    assert server.wait() == 0
+
+
 def test_sigterm_lets_a_call_finish(launch: Launch) -> None:
     server = launch("--does", "sleep")
     with SideInputClient(str(server.sock)) as client, ThreadPoolExecutor() as pool:

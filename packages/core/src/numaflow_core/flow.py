@@ -26,6 +26,9 @@ class Handshake:
 class Flow(Protocol):
     """One stream's state, where every call is one message."""
 
+    endless: bool
+    """Whether only the peer may end the stream well; the server ends it as unfinished."""
+
     def receive(self, messages: list[Buffer]) -> tuple[list[Buffer], list[bytes]]:
         """Take what has arrived; return the calls in it, and what is to be answered at once.
 
@@ -41,6 +44,8 @@ class UnaryFlow:
     """After the handshake every message is a call of its own, in any order."""
 
     __slots__ = ("_handshake", "_method")
+
+    endless = False
 
     def __init__(self, method: str, handshake: Handshake) -> None:
         self._method = method
@@ -64,6 +69,8 @@ class SingleFlow:
     """A unary RPC: one message, which is a call as soon as it is known to be the only one. No handshake."""
 
     __slots__ = ("_message", "_method")
+
+    endless = True  # it ends with its reply; a good end without one is a breach of gRPC
 
     def __init__(self, method: str) -> None:
         self._method = method
@@ -91,6 +98,8 @@ class PipedFlow:
     """The flow of a worker process: the handshake was answered by its parent, every message is a call."""
 
     __slots__ = ()
+
+    endless = False
 
     def receive(self, messages: list[Buffer]) -> tuple[list[Buffer], list[bytes]]:
         """All of them are calls."""

@@ -275,6 +275,10 @@ class CallsRpc(Rpc):
         self._submit(calls, count_bytes(calls))
         super().half_closed()
 
+    def end(self, status: Status) -> None:
+        """As ``Rpc.end``."""
+        super().end(UNFINISHED if self._flow.endless and status is OK else status)
+
     def drained(self) -> None:
         super().drained()
         calls, self._postponed = self._postponed, []
