@@ -3,6 +3,7 @@
 import gzip
 
 import pytest
+from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame, WindowUpdateFrame
 
 from .harness import Gate, ServerProcess, Talk, assert_serves, wait_steady, wait_until
 from .kinds import Combination
@@ -156,6 +157,26 @@ def test_client_that_reads_late_gets_everything(server: ServerProcess, combinati
         if not combination.collects_answers:
             assert taken < len(combination.kind.encode(sent)), "the server has buffered 40 MB of replies"
         assert sorted(talk.finish(60)) == sorted(sent)
+
+
+def test_large_replies_on_many_streams_at_once(server: ServerProcess, combination: Combination) -> None:
+    """Whatever a peer has granted, it is not sent much more than it reads."""
+    kind = combination.kind
+    count, size = 30, 1_000_000
+    grant = SettingsFrame(0, settings={SettingsFrame.INITIAL_WINDOW_SIZE: 2**31 - 1})
+    with RawPeer(server) as peer:
+        peer.write(grant, WindowUpdateFrame(0, 2**30))
+        for stream in range(1, 2 * count, 2):
+            messages = [*kind.opening, kind.request("1", b"!big %d" % size), *kind.closing]
+            peer.write(peer.request(stream), *(peer.data(stream, message(each)) for each in messages))
+            peer.write(peer.data(stream, b"", end=True))
+        ended = received = 0
+        while ended < count:
+            frame = peer.read()
+            assert frame is not None, "the connection is closed"
+            received += len(frame.data) if isinstance(frame, DataFrame) else 0
+            ended += isinstance(frame, HeadersFrame) and "END_STREAM" in frame.flags
+        assert received > count * size
 
 
 def test_slow_reader_does_not_hold_up_another_stream(server: ServerProcess, combination: Combination) -> None:

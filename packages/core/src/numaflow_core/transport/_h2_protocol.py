@@ -371,21 +371,31 @@ class H2Protocol(asyncio.BufferedProtocol):
         if sock is None or sock.is_closing() or self._parting is not None:
             return
         if not self._paused:
-            for stream in list(self._ready):
-                self._write_stream(stream)
+            self._write_streams()
         if self._out:
             out, self._out = self._out, []
             sock.writelines(out)
             if sock.get_write_buffer_size() > _WRITE_LIMIT:
                 self._abandon("the peer does not read what it asks for")
 
-    def _write_stream(self, stream: H2Stream) -> None:
-        """Write as much of a stream's output as the windows and the socket's buffer allow, then its trailers."""
+    def _write_streams(self) -> None:
+        """Write what streams have, by turns: what all of them have together may be more than a peer is to be sent ahead
+        of its reading."""
+        room = _WRITE_HIGH_WATER
+        for stream in list(self._ready):
+            room -= self._write_stream(stream)
+            if room <= 0:
+                self._schedule_flush()  # which goes on as soon as the socket takes more
+                return
+
+    def _write_stream(self, stream: H2Stream) -> int:
+        """Write as much of a stream's output as the windows and the socket's buffer allow, then its trailers; return
+        how many bytes of output that were."""
         connection = self._h2
         state = connection.streams.get(stream.id)
         if state is None:
             stream.lost()
-            return
+            return 0
         window = min(connection.outbound_flow_control_window, state.outbound_flow_control_window)
         size = min(stream.out_size, window, _WRITE_HIGH_WATER)
         if size > 0:
@@ -401,10 +411,10 @@ class H2Protocol(asyncio.BufferedProtocol):
             self._drop_rest(stream.id)
             stream.close()
         elif size >= 0:
-            if not stream.out_size:
-                self._ready.pop(stream, None)
-            elif size == _WRITE_HIGH_WATER:
-                self._schedule_flush()
+            self._ready.pop(stream, None)
+            if stream.out_size:
+                self._ready[stream] = None  # behind the others
+        return max(size, 0)
 
     def _drop_rest(self, stream_id: int) -> None:
         """We have ended the stream; tell a peer that still sends to stop."""
