@@ -17,7 +17,7 @@ from typing import Final
 
 from numaflow_core.testing import Outcome, RawStream, UdfClient
 
-from .kinds import CONCURRENCY, THREADS, WORKERS, Answer, Combination, KindCase
+from .kinds import CONCURRENCY, THREADS, WORKERS, Combination, KindCase
 
 TESTS: Final = Path(__file__).parents[1]
 PATIENCE: Final = 15.0
@@ -299,6 +299,8 @@ class Talk:
         self._new_stream = partial(client.open, kind.rpc, deadline=deadline, gzip=gzip)
         self.stream: RawStream = self._new_stream()
         self._unused = True
+        # Where a stream may be given what another has asked for, ids tell whose an answer is.
+        self._mark = f"{uuid.uuid4()} " if kind.is_serial else ""
         self._sent = deque([_Rpc(self.stream, 0)])
         self._others: deque[_Rpc] = deque()  # each of them has one request, that is not answered yet
         self._ready: deque[tuple[str, bytes]] = deque()
@@ -306,14 +308,21 @@ class Talk:
             self._shake_hands(self.stream)
 
     def send(self, requests: Iterable[tuple[str, bytes]]) -> None:
-        """Requests on the stream: as many calls, or one with all of them."""
+        """Requests on the stream: as many calls, or one with all of them. Unary ones have a stream each."""
         requests = list(requests)
-        if self.kind.calls_are_rpcs and not self._unused:
-            self.stream = self._new_stream()
-            self._sent.append(_Rpc(self.stream, 0))
-        self._unused = False
-        self._sent[-1].due += len({name for name, _ in requests} if self.kind.joins_same_ids else requests)
-        self._send(self.stream, requests)
+        for together in [[request] for request in requests] if self.kind.is_unary else [requests]:
+            if self.kind.calls_are_rpcs and not self._unused:
+                self.stream = self._new_stream()
+                self._sent.append(_Rpc(self.stream, 0))
+            self._unused = False
+            self._sent[-1].due += len({name for name, _ in together} if self.kind.joins_same_ids else together)
+            self._send(self.stream, together)
+
+    def send_as_it_is(self, *messages: bytes) -> None:
+        """Messages on the stream, which no answer is expected to."""
+        self.stream.send(*messages)
+        if self.kind.calls_are_rpcs:
+            self.stream.half_close()
 
     def spread(self, requests: Iterable[tuple[str, bytes]]) -> None:
         """Requests that are calls of their own, side by side as far as the server allows."""
@@ -337,10 +346,17 @@ class Talk:
         assert answered == id
         return reply
 
+    @property
+    def taken(self) -> int:
+        """How many messages gRPC has taken to send, on streams that are not done with."""
+        return sum(rpc.stream.taken for rpc in self._sent)
+
     def finish(self, timeout: float = PATIENCE) -> list[tuple[str, bytes]]:
         """Half-close, and expect the streams to end well; what was still answered."""
         found = [*self._ready]
         self._ready.clear()
+        if self._unused and self.kind.is_unary:
+            self._sent.pop().stream.cancel()  # without a request it could not end well
         streams = self._streams()
         for stream in streams:
             stream.half_close()
@@ -361,19 +377,27 @@ class Talk:
         return [rpc.stream for rpc in (*self._sent, *self._others)]
 
     def _send(self, stream: RawStream, requests: list[tuple[str, bytes]]) -> None:
-        stream.send(*self.kind.encode(requests))
+        stream.send(*self.kind.encode([(self._mark + name, payload) for name, payload in requests]))
         if self.kind.calls_are_rpcs:
             stream.half_close()
+
+    def _read(self, reply: bytes) -> list[tuple[str, bytes]]:
+        """The answers in it that are this conversation's."""
+        return [
+            (answer.id.removeprefix(self._mark), answer.payload)
+            for answer in self.kind.answers(reply)
+            if answer.id.startswith(self._mark)
+        ]
 
     def _next_answer(self, timeout: float) -> tuple[str, bytes]:
         while not self._ready:
             rpcs = self._others if self._others and all(rpc.due <= 0 for rpc in self._sent) else self._sent
             rpc = rpcs[0]
-            answers: list[Answer] = []
+            answers: list[tuple[str, bytes]] = []
             while not answers:
-                answers = self.kind.answers(rpc.stream.receive(timeout))
+                answers = self._read(rpc.stream.receive(timeout))
             rpc.due -= len(answers)
-            self._ready.extend((answer.id, answer.payload) for answer in answers)
+            self._ready.extend(answers)
             if self.kind.calls_are_rpcs and rpc.due <= 0:
                 assert self._rest(rpc.stream, timeout) == []
             if rpc.due <= 0 and (self.kind.calls_are_rpcs or rpcs is self._others):
@@ -382,7 +406,7 @@ class Talk:
 
     def _rest(self, stream: RawStream, timeout: float) -> list[tuple[str, bytes]]:
         """What a stream still answers until it ends, which has to be well."""
-        found = [(answer.id, answer.payload) for reply in stream.rest(timeout) for answer in self.kind.answers(reply)]
+        found = [answer for reply in stream.rest(timeout) for answer in self._read(reply)]
         outcome = stream.status()
         assert outcome.code == "OK", str(outcome)
         return found

@@ -1,8 +1,9 @@
 """What the behaviour suite has to know of each kind. A new kind adds a ``KindCase`` here and a builder to
-``handlers.py``; every test of this folder then runs for it.
+one of the modules of handlers; every test of this folder then runs for it.
 """
 
 import os
+import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
@@ -15,15 +16,25 @@ from numaflow_mapper import __version__ as mapper_version
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
 from numaflow_reducer._proto.reduce_pb2 import ReduceRequest, ReduceResponse
 from numaflow_reducer._version import __version__ as reducer_version
+from numaflow_servingstore._proto.serving_pb2 import GetRequest, GetResponse
+from numaflow_servingstore._version import __version__ as servingstore_version
 from numaflow_sessionreducer._proto.sessionreduce_pb2 import SessionReduceRequest, SessionReduceResponse
 from numaflow_sessionreducer._version import __version__ as sessionreducer_version
+from numaflow_sideinput._proto.sideinput_pb2 import SideInputResponse
+from numaflow_sideinput._version import __version__ as sideinput_version
 from numaflow_sinker import __version__ as sinker_version
 from numaflow_sinker._proto.sink_pb2 import SinkRequest, SinkResponse
+from numaflow_sourcer._proto.source_pb2 import ReadRequest, ReadResponse
+from numaflow_sourcer._version import __version__ as sourcer_version
 from numaflow_sourcetransformer import __version__ as transformer_version
 from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse
 
+from .enclosures import enclosed, enclosure
+
 ServerType = Literal["sync", "async", "multiproc"]
 TransportName = Literal["h2", "grpcio"]
+
+TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 
 _T = TypeVar("_T")
 
@@ -39,6 +50,13 @@ CONCURRENCY: Final = 40
 WORKERS: Final = 2
 """What ``servers.py`` is started with, where a test does not say otherwise."""
 
+RECORDS_OF_A_READ: Final = 1000
+"""The number of records that a read of a source asks for is a multiple of this. No two reads ask for the same one, so
+that the handler, which is told of nothing else, knows them apart; also when a few messages were there already."""
+
+RPCS_AT_ONCE: Final = 200
+"""How many RPCs a test has open at once, at most: each costs its client some threads."""
+
 
 class Answer(NamedTuple):
     """The reply to one request."""
@@ -52,6 +70,7 @@ class KindCase:
     """One kind, in messages that are encoded already."""
 
     name: str
+    types: Sequence[ServerType] = TYPES
     script: Path = SCRIPT
     """What runs a server of the kind."""
 
@@ -87,6 +106,16 @@ class KindCase:
     """Whether every call of the handler, or all those that end together, have an RPC of their own, which the client
     half-closes to have its answers, and which ends with them."""
 
+    is_unary: bool = False
+    """Whether such an RPC is one message and one reply. The call begins when the client has half-closed."""
+
+    reads_requests: bool = True
+    """Whether the server looks at what is in a request, so that there can be something wrong with it."""
+
+    is_serial: bool = False
+    """Whether no call runs beside another, whatever the settings say, and there is one client at a time: what a stream
+    is waiting for ends with nothing when another one asks, and is given to the next that asks if it comes after all."""
+
     is_keyed: bool = False
     """Whether there is a call for each key, which lives on while its key is open, and belongs to one of the workers."""
 
@@ -98,7 +127,8 @@ class KindCase:
 
     idle_end: str = "OK"
     """The status of streams without unanswered requests when the server stops. In keyed kinds the end of a stream would
-    be the end of keys that are still open, or that the platform is yet to open: it must not look like a good one."""
+    be the end of keys that are still open, or that the platform is yet to open: it must not look like a good one. Nor
+    must that of a unary RPC, which has no reply."""
 
     @property
     def rpc(self) -> str:
@@ -108,6 +138,10 @@ class KindCase:
     def takes_streams(self) -> bool:
         """Whether calls are side by side only on streams of their own."""
         return bool(self.closing) or self.calls_are_rpcs
+
+    def count(self, wanted: int) -> int:
+        """How many requests a test sends at once where it would send so many as messages."""
+        return min(wanted, RPCS_AT_ONCE) if self.is_unary else wanted
 
     def encode(self, requests: Iterable[tuple[str, bytes]]) -> list[bytes]:
         """What a client sends to have requests answered, as far as a half-close is not needed."""
@@ -130,6 +164,8 @@ class Combination(NamedTuple):
     def concurrency(self) -> int:
         """How many handlers run at once, with the defaults of this suite; where there is no limit, as many as where
         there is. The ids "0", "1" ... of so many requests are keys of which each worker has its share."""
+        if self.kind.is_serial:
+            return 1
         return {"sync": THREADS, "async": CONCURRENCY, "multiproc": WORKERS * THREADS}[self.type]
 
     @property
@@ -140,6 +176,8 @@ class Combination(NamedTuple):
 
     def at_once(self, offered: int, limit: int) -> int:
         """How many handlers run when so many calls are there, where the limit is such."""
+        if self.kind.is_serial:
+            return min(offered, 1)
         return min(offered, limit) if self.is_bounded else offered
 
     @property
@@ -152,8 +190,8 @@ class Combination(NamedTuple):
     @property
     def collects_answers(self) -> bool:
         """Whether a handler has made all answers before the first of them is sent: where it returns those of a batch,
-        or those of a window are made at its close."""
-        return self.kind.joins_same_ids or (bool(self.kind.closing) and self.type == "async")
+        or those of a window are made at its close, or each has a stream of its own, which waits for no other."""
+        return self.kind.joins_same_ids or self.kind.is_unary or (bool(self.kind.closing) and self.type == "async")
 
     @property
     def cancels_handlers(self) -> bool:
@@ -309,6 +347,37 @@ def _accumulator_answers(reply: bytes) -> list[Answer]:
     return [Answer(message.window.keys[0], message.payload.value)]
 
 
+def _read_request(id: str, payload: bytes) -> bytes:
+    """A read that waits for what the handler makes, as long as a test does."""
+    message = ReadRequest()
+    message.request.num_records = random.randint(1, 2**40) * RECORDS_OF_A_READ
+    message.request.timeout_in_ms = 600_000
+    return message.SerializeToString() + enclosure(id, payload)
+
+
+def _read_answers(reply: bytes) -> list[Answer]:
+    message = ReadResponse.FromString(reply)
+    if message.handshake.sot or message.status.eot:
+        assert not message.HasField("result"), "the platform passes over what comes with an eot"
+        return []
+    assert message.result.HasField("event_time"), "the platform fails without one"
+    assert message.result.HasField("offset"), "the platform fails without one"
+    return [Answer(message.result.offset.offset.decode(), message.result.payload)]
+
+
+def _side_input_answers(reply: bytes) -> list[Answer]:
+    return [Answer(*enclosed(SideInputResponse.FromString(reply).value))]
+
+
+def _get_request(id: str, payload: bytes) -> bytes:
+    return GetRequest(id=id).SerializeToString() + enclosure(id, payload)
+
+
+def _store_answers(reply: bytes) -> list[Answer]:
+    message = GetResponse.FromString(reply)
+    return [Answer(message.id, payload.value) for payload in message.payloads]
+
+
 MAP: Final = KindCase(
     name="map",
     service="map.v1.Map",
@@ -407,27 +476,75 @@ ACCUMULATOR: Final = KindCase(
     idle_end="UNAVAILABLE",
 )
 
-KINDS: Final = (MAP, MAP_STREAM, BATCH_MAP, TRANSFORM, SINK, REDUCE, REDUCE_STREAM, SESSION_REDUCE, ACCUMULATOR)
-TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
+SOURCE: Final = KindCase(
+    name="source",
+    types=("sync", "async"),
+    service="source.v1.Source",
+    method="ReadFn",
+    sdk=f"numaflow-sourcer {sourcer_version}",
+    opening=(_handshake(ReadRequest()),),
+    is_opening_reply=lambda reply: ReadResponse.FromString(reply).handshake.sot,
+    request=_read_request,
+    answers=_read_answers,
+    is_end=lambda reply: ReadResponse.FromString(reply).status.eot,
+    is_serial=True,
+)
+
+SIDE_INPUT: Final = KindCase(
+    name="side input",
+    service="sideinput.v1.SideInput",
+    method="RetrieveSideInput",
+    sdk=f"numaflow-sideinput {sideinput_version}",
+    opening=(),
+    is_opening_reply=lambda reply: False,
+    request=enclosure,
+    answers=_side_input_answers,
+    calls_are_rpcs=True,
+    is_unary=True,
+    reads_requests=False,
+    idle_end="UNAVAILABLE",
+)
+
+SERVING_STORE: Final = KindCase(
+    name="serving store",
+    service="serving.v1.ServingStore",
+    method="Get",
+    sdk=f"numaflow-servingstore {servingstore_version}",
+    minimum_numaflow_version="1.5.0-z",
+    opening=(),
+    is_opening_reply=lambda reply: False,
+    request=_get_request,
+    answers=_store_answers,
+    calls_are_rpcs=True,
+    is_unary=True,
+    idle_end="UNAVAILABLE",
+)
+
+KINDS: Final = (
+    *(MAP, MAP_STREAM, BATCH_MAP, TRANSFORM, SINK),
+    *(REDUCE, REDUCE_STREAM, SESSION_REDUCE, ACCUMULATOR),
+    *(SOURCE, SIDE_INPUT, SERVING_STORE),
+)
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 
 
 def part(rows: Iterable[Sequence[_T]]) -> list[_T]:
-    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says. Where a row holds the six ways to run a
-    kind, ``0/6`` to ``5/6`` have every kind once, and ``0/12`` to ``11/12`` have every second one, the even and the odd
-    ones by turns; the ways differ from part to part and from kind to kind."""
+    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says. A row holds the ways to run a kind: ``0/6``
+    to ``5/6`` have every kind once, and ``0/12`` to ``11/12`` have every second one, the even and the odd ones by
+    turns; the ways differ from part to part and from kind to kind. Where a kind has fewer than six ways, some of them
+    are in two parts."""
     number, parts = map(int, os.environ.get("BEHAVIOUR_PART", "0/1").split("/"))
-    return [
-        each
-        for row_number, row in enumerate(rows)
-        for index, each in enumerate(row)
-        if (index * parts // len(row) + row_number) % parts == number
-    ]
+    ways = len(TYPES) * len(TRANSPORTS)
+    found = []
+    for row_number, row in enumerate(rows):
+        chosen = {way % len(row) for way in range(ways) if (way * parts // ways + row_number) % parts == number}
+        found += [row[index] for index in sorted(chosen)]
+    return found
 
 
 def combinations(*kinds: KindCase) -> list[Combination]:
     """The kinds with each server type over each transport, or a part of them."""
-    return part([Combination(kind, type_, name) for type_ in TYPES for name in TRANSPORTS] for kind in kinds)
+    return part([Combination(kind, type_, name) for type_ in kind.types for name in TRANSPORTS] for kind in kinds)
 
 
 COMBINATIONS: Final = combinations(*KINDS)

@@ -12,10 +12,10 @@ import time
 from typing import Any
 
 import numaflow_core.constants
-from behaviour import handlers, keyed_handlers
+from behaviour import enclosed_handlers, handlers, keyed_handlers
 from behaviour.commands import POLL, note
 
-KINDS = {**handlers.KINDS, **keyed_handlers.KINDS}
+KINDS = {**handlers.KINDS, **keyed_handlers.KINDS, **enclosed_handlers.KINDS}
 
 
 def build(options: argparse.Namespace, settings: dict[str, Any]) -> Any:

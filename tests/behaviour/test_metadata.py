@@ -3,6 +3,8 @@
 import json
 from typing import Any, Final
 
+import pytest
+
 from numaflow_accumulator._proto.accumulator_pb2 import AccumulatorRequest
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
 from numaflow_reducer._proto.reduce_pb2 import ReduceRequest
@@ -14,6 +16,7 @@ from .harness import ServerProcess
 from .kinds import (
     ACCUMULATOR,
     BATCH_MAP,
+    COMBINATIONS,
     MAP,
     MAP_STREAM,
     REDUCE,
@@ -41,6 +44,14 @@ RESPONSES: Final[dict[str, Any]] = {
 }
 
 COUNT: Final = 20
+
+pytestmark = pytest.mark.parametrize(
+    "combination",
+    [each for each in COMBINATIONS if each.kind.name in REQUESTS],
+    ids=lambda combination: combination.id,
+    indirect=True,
+    scope="session",
+)
 
 Groups = dict[str, dict[str, bytes]]
 

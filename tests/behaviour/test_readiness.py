@@ -42,8 +42,9 @@ def test_is_ready_while_a_flood_is_waiting(server: ServerProcess, combination: C
         talk = Talk(client, combination.kind)
         talk.spread([(str(number), gate.block()) for number in range(combination.concurrency)])
         gate.wait_entered(combination.concurrency)
-        earlier = talk.stream.taken
-        talk.send([(str(number), bytes(4096)) for number in range(10_000)])
-        wait_until(lambda: talk.stream.taken > earlier + 200, "the flood flows")
+        earlier = talk.taken
+        count = combination.kind.count(10_000)
+        talk.send([(str(number), bytes(4096)) for number in range(count)])
+        wait_until(lambda: talk.taken > earlier + count // 50, "the flood flows")
         assert client.is_ready(combination.kind.service, timeout=1.0)
         talk.cancel()

@@ -40,9 +40,10 @@ def test_everything_sent_before_the_signal_is_answered(
 ) -> None:
     server = launch().wait_listening()
     with server.client() as client, server.client() as other:
-        talks = [Talk(client, combination.kind), Talk(other, combination.kind)]
+        clients = [client] if combination.kind.is_serial else [client, other]
+        talks = [Talk(each, combination.kind) for each in clients]
         slow = [(str(each), gate.block()) for each in range(4 * combination.concurrency)]
-        quick = [(f"quick-{each}", b"quick") for each in range(2000)]
+        quick = [(f"quick-{each}", b"quick") for each in range(combination.kind.count(2000))]
         for talk in talks:
             talk.spread(slow)
             talk.send(quick)
@@ -72,6 +73,8 @@ def test_handler_that_is_in_the_middle_of_it_may_finish(launch: Launch, combinat
 
 def test_dataplane_may_drain_through_a_stopping_server(launch: Launch, combination: Combination, gate: Gate) -> None:
     """The platform may send both SIGTERM at the same time: messages and streams still come for a while."""
+    if combination.kind.is_serial:
+        pytest.skip("nothing is answered beside what keeps the server from ending")
     server = launch("--log").wait_listening()
     with server.client() as client, server.client() as other:
         talk = Talk(client, combination.kind)

@@ -41,7 +41,7 @@ def test_initial_metadata_comes_at_once(server: ServerProcess, combination: Comb
 def test_every_message_is_answered_once(server: ServerProcess, combination: Combination) -> None:
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        sent = requests("m", 3000)
+        sent = requests("m", combination.kind.count(3000))
         talk.send(sent)
         assert sorted(talk.answers(len(sent)) + talk.finish()) == sorted(sent)
 
@@ -73,7 +73,7 @@ def test_message_without_id_is_answered(server: ServerProcess, combination: Comb
 def test_half_close_right_after_the_messages_loses_none(server: ServerProcess, combination: Combination) -> None:
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        sent = requests("m", 300)
+        sent = requests("m", combination.kind.count(300))
         talk.send(sent)
         assert sorted(talk.finish()) == sorted(sent)
 
@@ -91,6 +91,8 @@ def test_stream_stays_open_until_what_blocks_is_answered(
 
 
 def test_slow_message_does_not_hold_up_others(server: ServerProcess, combination: Combination, gate: Gate) -> None:
+    if combination.kind.is_serial:
+        pytest.skip("there is one handler")
     with server.client() as client:
         talk = Talk(client, combination.kind)
         talk.spread([("slow", gate.block())])
@@ -103,14 +105,17 @@ def test_slow_message_does_not_hold_up_others(server: ServerProcess, combination
 
 
 def test_twenty_streams_at_once(server: ServerProcess, combination: Combination) -> None:
+    if combination.kind.is_serial:
+        pytest.skip("what one stream asks for ends what another one waits for")
+    count = combination.kind.count(500) // 20
     with server.client() as one, server.client() as other:
         talks = [Talk(client, combination.kind) for client in (one, other) for _ in range(10)]
         for number, talk in enumerate(talks):
-            talk.send(requests(f"s{number}", 25))
+            talk.send(requests(f"s{number}", count))
         for number, talk in enumerate(reversed(talks)):
-            talk.send(requests(f"t{number}", 25))
+            talk.send(requests(f"t{number}", count))
         for number, talk in enumerate(talks):
-            expected = requests(f"s{number}", 25) + requests(f"t{19 - number}", 25)
+            expected = requests(f"s{number}", count) + requests(f"t{19 - number}", count)
             assert sorted(talk.finish()) == sorted(expected)
 
 
@@ -132,7 +137,7 @@ def test_stream_half_closed_without_handshake(server: ServerProcess, combination
     with server.client() as client:
         talk = Talk(client, combination.kind, opened=False)
         talk.stream.half_close()
-        assert talk.stream.status().code == "OK"
+        assert talk.stream.status().code == ("UNIMPLEMENTED" if combination.kind.is_unary else "OK")
     assert_serves(server)
 
 

@@ -84,7 +84,8 @@ def test_worker_that_is_stuck_does_not_hold_up_the_other(
             at_least = len(sent)
         else:
             # A batch is divided between all workers, however long it is; so there one message is all that can get past.
-            sent = [(str(number), b"quick") for number in range(1 if kind.closing else 500)]
+            # Those of unary RPCs are read in the order of their requests: the first may be the one that waits.
+            sent = [(str(number), b"quick") for number in range(1 if kind.closing or kind.is_unary else 500)]
             at_least = max(1, len(sent) - 1)
         talk.spread([("0", gate.stall())])
         gate.wait_entered(1)
@@ -171,12 +172,12 @@ def test_workers_leave_signals_to_their_parent(server: ServerProcess, combinatio
         assert sorted(talk.finish()) == sorted(sent)
 
 
-def test_garbage_reaches_no_worker_but_ends_its_stream(server: ServerProcess, combination: Combination) -> None:
+def test_garbage_ends_its_stream_and_no_worker(server: ServerProcess, combination: Combination) -> None:
     workers = children(server.pid)
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        talk.stream.send(b"\xff\xff\xff garbage")
-        assert talk.stream.status().code == "INTERNAL"
+        talk.send_as_it_is(b"\xff\xff\xff garbage")
+        assert talk.stream.status().code == ("INTERNAL" if combination.kind.reads_requests else "OK")
     assert_serves(server)
     assert children(server.pid) == workers
 
