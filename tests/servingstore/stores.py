@@ -1,14 +1,14 @@
-"""Servers under test, each a process of its own: ``python stores.py --type sync --folder DIR ...``. Results are lines
-of a file for each id, so that all worker processes see them."""
+"""Servers under test, each a process of its own: ``python stores.py --type sync ...``. Results are lines of a file for
+each id, beside the socket, so that all worker processes see them. A value may be a command, as in
+``behaviour/commands.py``."""
 
 import argparse
 import asyncio
-import os
-import time
 from pathlib import Path
 from typing import Any
 
 import numaflow_core.constants
+from behaviour.commands import act
 from numaflow_servingstore import (
     Payload,
     ServingStore,
@@ -19,29 +19,15 @@ from numaflow_servingstore import (
 
 
 class Store(ServingStore):
-    def __init__(self, folder: str) -> None:
-        self.folder = Path(folder)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
     def put(self, id: str, payloads: list[Payload]) -> None:
-        if id == "fail-put":
-            raise ValueError("no put")
-        if id == "slow":
-            print("slow", flush=True)
-            while not (self.folder / "go").exists():
-                time.sleep(0.01)
-        lines = b"".join(b"%b %b\n" % (payload.origin.encode(), payload.value.hex().encode()) for payload in payloads)
+        lines = [b"%b %b\n" % (payload.origin.encode(), act(payload.value).hex().encode()) for payload in payloads]
         with (self.folder / f"{id}.lines").open("ab", buffering=0) as file:
-            file.write(lines)
+            file.write(b"".join(lines))
 
     def get(self, id: str) -> list[Payload]:
-        if id == "fail-get":
-            raise ValueError("no get")
-        if id == "nonsense":
-            return [b"bare"]  # type: ignore[list-item]
-        if id == "nothing":
-            return None  # type: ignore[return-value]
-        if id == "pid":
-            return [Payload("pid", b"%d" % os.getpid())]
         path = self.folder / f"{id}.lines"
         lines = path.read_text().splitlines() if path.exists() else []
         parts = [line.split(" ") for line in lines]
@@ -58,9 +44,9 @@ class AsyncStore(Store):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for name in ("kind", "type", "transport", "sock", "info", "folder"):
+    for name in ("kind", "type", "transport", "sock", "info", "concurrency"):
         parser.add_argument(f"--{name}")
-    for name in ("threads", "concurrency", "workers"):
+    for name in ("threads", "workers"):
         parser.add_argument(f"--{name}", type=int)
     options = parser.parse_args()
     vars(numaflow_core.constants)["RUNTIME_ERRORS_DIR"] = "/nonexistent/errors"
@@ -68,16 +54,14 @@ def main() -> None:
         "sock_path": options.sock,
         "server_info_file": options.info,
         "transport": options.transport,
-        "grace_period": 10.0,
     }
+    folder = Path(options.sock).parent
     if options.type == "sync":
-        ServingStoreServer(Store(options.folder), max_threads=options.threads, **settings).start()
+        ServingStoreServer(Store(folder), max_threads=options.threads, **settings).start()
     elif options.type == "async":
-        ServingStoreAsyncServer(AsyncStore(options.folder), **settings).start()
+        ServingStoreAsyncServer(AsyncStore(folder), **settings).start()
     else:
-        ServingStoreMultiProcServer(
-            Store(options.folder), options.workers, max_threads=options.threads, **settings
-        ).start()
+        ServingStoreMultiProcServer(Store(folder), options.workers, max_threads=options.threads, **settings).start()
 
 
 if __name__ == "__main__":

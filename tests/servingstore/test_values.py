@@ -12,7 +12,7 @@ from numaflow_servingstore import (
     ServingStoreServer,
 )
 from numaflow_servingstore._codec import GET, PUT
-from own_suites import field
+from protobuf_bytes import field
 
 
 def test_payload() -> None:
@@ -44,6 +44,19 @@ def test_bytes_are_those_of_the_schema() -> None:
     payloads = (Payload("v", b"1"), Payload("", b"\xff"))
     assert get.encode(token, payloads) == field(1, "other") + field(2, one) + field(2, two)
     assert get.encode("", []) == b""
+
+
+@pytest.mark.parametrize(
+    ("result", "text"),
+    [
+        (None, "must return an iterable of Payload, got NoneType"),
+        ([b"bare"], "must return an iterable of Payload, got bytes in it"),
+    ],
+)
+def test_other_results_are_errors(result: object, text: str) -> None:
+    get: Any = GET.codec
+    with pytest.raises(TypeError, match=text):
+        get.encode("id", result)
 
 
 class Sync(ServingStore):

@@ -13,7 +13,7 @@ from numaflow_sideinput import (
 )
 from numaflow_sideinput._codec import RETRIEVE
 from numaflow_sideinput._proto.sideinput_pb2 import SideInputResponse
-from own_suites import field
+from protobuf_bytes import field
 
 
 def test_response() -> None:
@@ -40,6 +40,13 @@ def test_bytes_are_those_of_the_schema() -> None:
     assert encode(None, Response.no_broadcast_message()) == field(2, 1)
     assert encode(None, Response.broadcast_message(b"")) == b""
     assert SideInputResponse.FromString(field(3, field(1, "in"))).metadata.previous_vertex == "in"
+
+
+@pytest.mark.parametrize("result", [None, b"bare"])
+def test_other_results_are_errors(result: object) -> None:
+    encode: Any = RETRIEVE.codec.encode  # type: ignore[union-attr]
+    with pytest.raises(TypeError, match=r"must return Response\.broadcast_message"):
+        encode(None, result)
 
 
 class Sync(SideInput):

@@ -60,8 +60,6 @@ class Numbers(Sourcer):
         assert self.inside.acquire(blocking=False), "a read beside another"
         try:
             yield from self.messages(datum)
-            if self.check("read"):
-                yield 42
         finally:
             self.inside.release()
 
@@ -124,8 +122,6 @@ class AsyncNumbers(Numbers):
         try:
             async for message in self.messages_async(datum):
                 yield message
-            if self.check("read"):
-                yield 42
         finally:
             self.inside.release()
 

@@ -1,31 +1,28 @@
-"""Source servers as processes: handshakes, reads that end in time, handlers that do not hold up each other, errors."""
+"""What source servers do beside what servers of all kinds do: reads that end in time, handlers that do not hold up each
+other, errors of each."""
 
-import json
 import signal
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 import pytest
 
+from behaviour.fixtures import Launch, each_combination, launch
 from behaviour.harness import ServerProcess, wait_until
+from behaviour.kinds import SOURCE
 from numaflow_core.testing import RawStream
 from numaflow_sourcer import Message, Nack, NackOptions, Offset
 from numaflow_sourcer._proto import source_pb2 as wire
-from numaflow_sourcer._version import __version__
 from numaflow_sourcer.testing import Partitions, RpcEndedError, SourceClient
-from own_suites import Launch, Way, case, launcher, ways
 
-SERVICE = "source.v1.Source"
-KIND = case("source", SERVICE, "ReadFn", f"numaflow-sourcer {__version__}")
+__all__ = ["combination", "launch"]
+
+combination = each_combination(replace(SOURCE, script=Path(__file__).with_name("sources.py")))
+
+SERVICE = SOURCE.service
 READ_HELLO = wire.ReadRequest(handshake=wire.Handshake(sot=True)).SerializeToString()
 ACK_HELLO = wire.AckRequest(handshake=wire.Handshake(sot=True)).SerializeToString()
-
-
-@pytest.fixture(params=ways("sync", "async"), ids=lambda way: way.id)
-def launch(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Launch]:
-    way: Way = request.param
-    yield from launcher(KIND, Path(__file__).with_name("sources.py"), way, tmp_path)
 
 
 def client_of(server: ServerProcess) -> SourceClient:
@@ -51,7 +48,7 @@ def open_reads(client: SourceClient) -> RawStream:
 
 
 def test_reads_acks_and_the_rest(launch: Launch) -> None:
-    server = launch()
+    server = launch().wait_listening()
     with client_of(server) as client:
         assert client.is_ready()
         assert numbers(client.read(3)) == [1, 2, 3]
@@ -65,35 +62,27 @@ def test_reads_acks_and_the_rest(launch: Launch) -> None:
 
 
 def test_acks_may_repeat_and_be_unknown(launch: Launch) -> None:
-    with client_of(launch()) as client:
+    with client_of(launch().wait_listening()) as client:
         for _ in range(3):
             client.ack([Offset(b"1", 0), Offset(b"never seen", 3)])
 
 
-def test_server_info(launch: Launch) -> None:
-    text = launch().info.read_text()
-    assert text.endswith("U+005C__END__")
-    info = json.loads(text.removesuffix("U+005C__END__"))
-    assert info["minimum_numaflow_version"] == "1.4.0-z"
-    assert info["metadata"]["sdk"] == KIND.sdk
-
-
 @pytest.mark.parametrize("source", ["endless", "putting"])
 def test_more_than_was_asked_for_is_kept(launch: Launch, source: str) -> None:
-    with client_of(launch("--source", source)) as client:
+    with client_of(launch("--source", source).wait_listening()) as client:
         found = [numbers(client.read(count, 500)) for count in (5, 1, 700, 2)]
     assert [len(each) for each in found] == [5, 1, 700, 2]
     assert [number for each in found for number in each] == list(range(1, 709))
 
 
 def test_read_of_nothing(launch: Launch) -> None:
-    with client_of(launch()) as client:
+    with client_of(launch().wait_listening()) as client:
         assert client.read(0) == []
         assert numbers(client.read(2, 0)) in ([], [1], [1, 2])  # no time: what there is by then
 
 
 def test_late_messages_are_kept_for_the_next_read(launch: Launch) -> None:
-    with client_of(launch("--source", "late")) as client:
+    with client_of(launch("--source", "late").wait_listening()) as client:
         begin = monotonic()
         first = numbers(client.read(10, 100))
         assert monotonic() - begin < 0.5
@@ -103,7 +92,7 @@ def test_late_messages_are_kept_for_the_next_read(launch: Launch) -> None:
 
 
 def test_blocked_read_holds_up_nothing(launch: Launch) -> None:
-    server = launch("--source", "blocked")
+    server = launch("--source", "blocked").wait_listening()
     with client_of(server) as client:
         stream = open_reads(client)
         stream.send(read_request(10, 60_000))
@@ -119,7 +108,7 @@ def test_blocked_read_holds_up_nothing(launch: Launch) -> None:
 
 
 def test_blocked_read_ends_in_time_also_on_a_new_stream(launch: Launch) -> None:
-    with client_of(launch("--source", "blocked")) as client:
+    with client_of(launch("--source", "blocked").wait_listening()) as client:
         assert numbers(client.read(10, 100)) == [1, 2]
         assert client.read(10, 50) == []
         client.disconnect()
@@ -129,7 +118,7 @@ def test_blocked_read_ends_in_time_also_on_a_new_stream(launch: Launch) -> None:
 
 
 def test_reads_of_a_stream_that_left_do_not_hold_up_the_next(launch: Launch) -> None:
-    server = launch("--source", "blocked")
+    server = launch("--source", "blocked").wait_listening()
     with client_of(server) as client:
         stream = open_reads(client)
         stream.send(read_request(10, 60_000))
@@ -142,7 +131,7 @@ def test_reads_of_a_stream_that_left_do_not_hold_up_the_next(launch: Launch) -> 
 
 
 def test_reads_are_served_one_after_another(launch: Launch) -> None:
-    with client_of(launch()) as client:
+    with client_of(launch().wait_listening()) as client:
         stream = open_reads(client)
         stream.send(*(read_request(count, 1000) for count in (3, 300, 0, 2)))
         found: list[list[int]] = [[]]
@@ -158,22 +147,21 @@ def test_reads_are_served_one_after_another(launch: Launch) -> None:
         assert stream.status().code == "OK"
 
 
-@pytest.mark.parametrize(("method", "message"), [("ReadFn", read_request(1, 1)), ("AckFn", b"")])
-def test_handshake_comes_first(launch: Launch, method: str, message: bytes) -> None:
-    server = launch()
+def test_handshake_comes_first_with_acks_too(launch: Launch) -> None:
+    server = launch().wait_listening()
     with client_of(server) as client:
-        stream = client._client.open(f"/{SERVICE}/{method}")
-        stream.send(message)
+        stream = client._client.open(f"/{SERVICE}/AckFn")
+        stream.send(b"")
         outcome = stream.status()
         assert outcome.code == "INVALID_ARGUMENT"
-        assert f"{method}: expected handshake" in outcome.message
+        assert "AckFn: expected handshake" in outcome.message
         assert numbers(client.read(1)) == [1]
     assert server.is_alive()
 
 
 @pytest.mark.parametrize(("method", "hello"), [("ReadFn", READ_HELLO), ("AckFn", ACK_HELLO)])
 def test_messages_without_a_request_are_refused(launch: Launch, method: str, hello: bytes) -> None:
-    server = launch()
+    server = launch().wait_listening()
     with client_of(server) as client:
         stream = client._client.open(f"/{SERVICE}/{method}")
         stream.send(hello, b"", b"")
@@ -183,23 +171,21 @@ def test_messages_without_a_request_are_refused(launch: Launch, method: str, hel
         assert client.is_ready()
 
 
-@pytest.mark.parametrize("count", [0, 2])
-@pytest.mark.parametrize("method", ["NackFn", "PendingFn", "PartitionsFn"])
-def test_unary_rpcs_take_one_message(launch: Launch, method: str, count: int) -> None:
-    server = launch()
+def test_unary_rpcs_take_one_message(launch: Launch) -> None:
+    server = launch().wait_listening()
     with client_of(server) as client:
-        stream = client._client.open(f"/{SERVICE}/{method}")
-        stream.send(*[b""] * count)
-        stream.half_close()
-        assert stream.status().code == "UNIMPLEMENTED"
+        for method in ("NackFn", "PendingFn", "PartitionsFn"):
+            for count in (0, 2):
+                stream = client._client.open(f"/{SERVICE}/{method}")
+                stream.send(*[b""] * count)
+                stream.half_close()
+                assert stream.status().code == "UNIMPLEMENTED"
         assert client.pending() == 7
     assert "nacked" not in server.stdout()
 
 
 def provoke(client: SourceClient, handler: str) -> None:
-    if handler == "read":
-        client.read(1, 5000)
-    elif handler == "ack":
+    if handler == "ack":
         client.ack([Offset(b"1", 0)])
     elif handler == "nack":
         client.nack([Offset(b"1", 0)])
@@ -209,14 +195,13 @@ def provoke(client: SourceClient, handler: str) -> None:
         client.partitions()
 
 
-@pytest.mark.parametrize("handler", ["read", "ack", "nack", "pending", "partitions"])
+@pytest.mark.parametrize("handler", ["ack", "nack", "pending", "partitions"])
 def test_error_of_any_handler_ends_the_server_promptly(launch: Launch, handler: str) -> None:
-    server = launch("--fail", handler)
+    server = launch("--fail", handler).wait_listening()
     with client_of(server) as client, client_of(server) as other:
         neighbour = open_reads(other)
         with pytest.raises(RpcEndedError) as caught:
             provoke(client, handler)
-            client.read(1, 5000)  # a generator may have been read to its end before it raised
         begin = monotonic()
         assert caught.value.outcome.code == "INTERNAL"
         assert f"ValueError('no {handler}')" in caught.value.outcome.message
@@ -228,24 +213,23 @@ def test_error_of_any_handler_ends_the_server_promptly(launch: Launch, handler: 
 
 
 def test_error_between_reads_ends_the_server(launch: Launch) -> None:
-    server = launch("--source", "late", "--fail", "late")
+    server = launch("--source", "late", "--fail", "late").wait_listening()
     with client_of(server) as client:
         assert numbers(client.read(10, 50)) == [1]
         assert server.wait() == 1
     assert "no late" in server.stderr()
 
 
-@pytest.mark.parametrize("handler", ["read", "pending", "partitions", "total"])
+@pytest.mark.parametrize("handler", ["pending", "partitions", "total"])
 def test_wrong_results_are_errors(launch: Launch, handler: str) -> None:
-    server = launch("--nonsense", handler)
+    server = launch("--nonsense", handler).wait_listening()
     with client_of(server) as client, pytest.raises(RpcEndedError, match="TypeError"):
         provoke(client, handler)
-        client.read(1, 5000)
     assert server.wait() == 1
 
 
 def test_sigterm_lets_a_read_finish(launch: Launch) -> None:
-    server = launch("--source", "blocked")
+    server = launch("--source", "blocked").wait_listening()
     with client_of(server) as client:
         stream = open_reads(client)
         stream.send(read_request(10, 1500))
@@ -260,7 +244,7 @@ def test_sigterm_lets_a_read_finish(launch: Launch) -> None:
 
 
 def test_large_payloads_to_a_peer_that_does_not_read(launch: Launch) -> None:
-    with client_of(launch("--source", "endless")) as client:
+    with client_of(launch("--source", "endless").wait_listening()) as client:
         idle = open_reads(client)
         idle.send(read_request(100_000, 60_000))
         client.ack([Offset(b"1", 0)], timeout=5)

@@ -18,7 +18,7 @@ from numaflow_sourcer import (
     UserMetadata,
 )
 from numaflow_sourcer._codec import CALLS, encode_message, read_request
-from own_suites import field
+from protobuf_bytes import field
 
 TIME = datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=timezone.utc)
 WIRE_TIME = field(1, 1_700_000_000) + field(2, 123_456_000)
