@@ -132,7 +132,14 @@ def test_stale_socket_and_info_file_are_replaced(launch: Launch, tmp_path: Path)
     stale = tmp_path / "server-info"
     stale.write_text('{"protocol": "tcp"}U+005C__END__')
     server = launch()
-    wait_until(lambda: stale.exists() and '"uds"' in stale.read_text(), "a new server-info file")
+
+    def is_replaced() -> bool:
+        try:
+            return '"uds"' in stale.read_text()
+        except FileNotFoundError:  # the stale one is removed first
+            return False
+
+    wait_until(is_replaced, "a new server-info file")
     assert_serves(server)
 
 
