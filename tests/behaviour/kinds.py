@@ -531,8 +531,8 @@ TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 def part(rows: Iterable[Sequence[_T]]) -> list[_T]:
     """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says. A row holds the ways to run a kind: ``0/6``
     to ``5/6`` have every kind once, and ``0/12`` to ``11/12`` have every second one, the even and the odd ones by
-    turns; the ways differ from part to part and from kind to kind. Where a kind has fewer than six ways, some of them
-    are in two parts."""
+    turns, and so on; the ways differ from part to part and from kind to kind. Where a kind has fewer than six ways,
+    some of them are in two parts."""
     number, parts = map(int, os.environ.get("BEHAVIOUR_PART", "0/1").split("/"))
     ways = len(TYPES) * len(TRANSPORTS)
     found = []

@@ -7,6 +7,7 @@ import pytest
 
 from numaflow_core.testing import RawStream, UdfClient
 
+from .commands import BIG
 from .conftest import Launch
 from .harness import PATIENCE, Gate, ServerProcess, Talk, assert_serves, wait_until
 from .kinds import COMBINATIONS, WORKERS, Answer, Combination, KindCase
@@ -186,7 +187,7 @@ def test_large_answers_are_split(server: ServerProcess, combination: Combination
             reply = stream.receive(PATIENCE)
             assert len(reply) < 4_000_000
             found += kind.answers(reply)
-        assert sorted(found) == sorted((each, bytes(400_000)) for each, _ in sent)
+        assert sorted(found) == sorted((each, BIG * 400_000) for each, _ in sent)
         assert kind.is_end(stream.receive(PATIENCE))
 
 
