@@ -240,7 +240,10 @@ def test_two_errors_at_once_are_reported_as_one(launch: Launch, combination: Com
     with server.client() as client:
         talk = Talk(client, combination.kind)
         talk.send([(str(number), b"!raise again") for number in range(200)])
-        assert talk.statuses()[0].code == "INTERNAL"
+        codes = {outcome.code for outcome in talk.statuses()}
+        if combination.kind.is_unary:  # RPCs of their own, of which some may come when the server goes or has gone
+            codes -= {"UNAVAILABLE"} if combination.transport == "h2" else {"UNAVAILABLE", "CANCELLED"}
+        assert codes == {"INTERNAL"}
     assert server.wait(5) == 1
     assert server.stderr().count("ValueError: again") == 1
 
