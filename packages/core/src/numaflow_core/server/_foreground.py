@@ -15,7 +15,7 @@ import aiorun
 from ..errors import GracePeriodError, HandlerError, ServerError
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
-from ._memory import collect_in_large_steps, keep_freed_memory
+from ._memory import collect_in_large_steps, give_back_freed_memory, keep_freed_memory
 from ._runtime import Runtime, exit_now
 from ._types import ShutdownCallback
 
@@ -127,6 +127,7 @@ class _Foreground:
     def _on_listening(self) -> None:
         runtime = self._runtime
         assert runtime is not None
+        give_back_freed_memory()
         logger.info("%s server listening on %s", runtime.kind.name, runtime.options.sock_path)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
