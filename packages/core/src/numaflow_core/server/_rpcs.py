@@ -285,9 +285,9 @@ class CallsRpc(Rpc):
         if calls:
             self._strategy.submit(self, calls)
 
-    def postpone(self, message: Buffer) -> None:
+    def postpone(self, calls: list[Buffer]) -> None:
         """As ``strategy.Caller`` says."""
-        self._context.loop.call_soon_threadsafe(self._postpone, message)
+        self._context.loop.call_soon_threadsafe(self._postpone, calls)
 
     def reply_all(self, replies: Sequence[Outgoing], finished: int) -> None:
         """As ``strategy.Caller`` says."""
@@ -332,14 +332,14 @@ class CallsRpc(Rpc):
         self._postponed.clear()
         self._strategy.left(self)
 
-    def _postpone(self, message: Buffer) -> None:
+    def _postpone(self, calls: list[Buffer]) -> None:
         self._flush()
         if self.gone:
             return
         if self._held_back:
-            self._postponed.append(message)
+            self._postponed += calls
         else:
-            self._strategy.submit(self, [message])
+            self._strategy.submit(self, calls)
 
 
 def take(queue: list[_T]) -> list[_T]:

@@ -10,6 +10,7 @@ number of replies. ``OpenCall`` is what the two ends of such a call share.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -52,9 +53,17 @@ class Caller(Protocol):
 class MessageCaller(Caller, Protocol):
     """A stream on which every message is a call."""
 
-    def postpone(self, message: Buffer) -> None:
-        """Give a call back that was not started because ``ready`` is false: it is submitted anew when the stream is
+    def postpone(self, calls: list[Buffer]) -> None:
+        """Give calls back that were not started because ``ready`` is false: they are submitted anew when the stream is
         ready, or forgotten."""
+
+
+def rest_of(caller: MessageCaller, queue: deque[tuple[MessageCaller, Buffer]]) -> list[Buffer]:
+    """Cut off the calls at the front of a queue that are one caller's."""
+    rest = []
+    while queue and queue[0][0] is caller:
+        rest.append(queue.popleft()[1])
+    return rest
 
 
 class OpenCaller(Caller, Protocol):

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Final
 
 from ..buffers import Buffer
-from . import MessageCaller
+from . import MessageCaller, rest_of
 from ._pipe import Frame, FrameType
 from ._workers import Link, OnWorkerFailure, Worker, WorkerPool
 
@@ -201,7 +201,7 @@ class ProcessStrategy(WorkerPool[_Link]):
         while queue and given < count and size < _QUEUE_BYTES:
             caller, call = queue.popleft()
             if not caller.ready:
-                caller.postpone(call)
+                caller.postpone([call, *rest_of(caller, queue)])
                 continue
             if caller is not owner:
                 if owner is not None and run:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..buffers import Buffer
 from ..status import ProtocolError
-from . import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec
+from . import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec, rest_of
 from ._output import SLICE, room_for, run_async
 
 _NOTHING: Final = (0, 0)
@@ -88,7 +88,7 @@ class TaskStrategy:
                     self._relay_due = True
                     self._loop.call_soon(self._relay)
                 if not caller.ready:
-                    caller.postpone(call)
+                    caller.postpone([call, *rest_of(caller, queue)])
                     continue
                 try:
                     if isinstance(codec, StreamCodec):

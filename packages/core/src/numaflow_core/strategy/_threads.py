@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from typing import Any
@@ -84,8 +85,8 @@ class ThreadStrategy(ThreadPool):
             except IndexError:
                 break  # another thread was faster
             if not caller.ready and not isinstance(call, SyncRun):
-                caller.postpone(call)
-                continue
+                caller.postpone([call, *_take_all(calls)])
+                break
             try:
                 one(caller, call)
             except ProtocolError as error:
@@ -100,6 +101,15 @@ class ThreadStrategy(ThreadPool):
         run = call if isinstance(call, SyncRun) else SyncRun(self._stream_codec, self._handler, caller, call)
         if not run.go():
             caller.when_ready(lambda: self.put(partial(self._run, caller, deque([run]))))
+
+
+def _take_all(calls: deque[Buffer]) -> list[Buffer]:
+    """What other threads have not taken."""
+    found = []
+    with suppress(IndexError):
+        while True:
+            found.append(calls.popleft())
+    return found
 
 
 def _reply_once(codec: Codec, handler: SyncHandler, caller: MessageCaller, call: Buffer) -> None:
