@@ -68,6 +68,47 @@ def test_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
     assert not read.reading._thread.is_alive()
 
 
+def test_read_that_is_told_of_what_it_has_already_hears_of_the_next() -> None:
+    """A message is taken, and the read waits for another, before the put that brought it has told of it."""
+    taken, second, over = threading.Event(), threading.Event(), threading.Event()
+    heard: list[bool] = []
+    waits = 0
+
+    def handler(datum: ReadRequest, output: Any) -> None:
+        output.put(message(1))
+        assert second.wait(10)
+        output.put(message(2))
+        heard.append(over.wait(10))  # before the call ends, which is announced as well
+
+    reading = Read(handler, takes_output=True).reading
+    keep, wait = reading._keep, reading._news.wait
+
+    def keep_and_be_overtaken(each: object) -> None:
+        keep(each)
+        if not taken.is_set():
+            with reading._news:
+                reading._news.notify_all()
+            assert taken.wait(10)
+
+    def counted(timeout: float | None = None) -> bool:
+        nonlocal waits
+        waits += 1
+        if waits == 2:
+            taken.set()
+        if waits == 3:
+            second.set()  # told of the first, it has looked again in vain
+        return wait(timeout)
+
+    reading._keep = keep_and_be_overtaken  # type: ignore[method-assign]
+    reading._news.wait = counted  # type: ignore[method-assign]
+    batches = reading.read(call(2, 60_000))
+    assert [int(each.payload) for batch in batches for each in batch] == [1, 2]
+    over.set()
+    wait_for(lambda: bool(heard))
+    assert heard == [True]
+    reading.close()
+
+
 def test_late_handler_that_keeps_to_its_number_never_waits() -> None:
     """A lock that it holds until it returns is free before the next read."""
     lock = threading.Lock()

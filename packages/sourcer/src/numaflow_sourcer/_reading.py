@@ -107,7 +107,7 @@ class SyncReading(_Reading):
                     if left <= 0:
                         return
                     self._news.wait(left)
-                    self._waiting = True
+                    self._waiting = True  # a put that was late to tell may have cleared it
                 if self._is_over(turn, call):
                     return
                 batch = self._take(wanted)
