@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple, NoReturn, cast
 
 from behaviour.commands import NonsenseWantedError, act, act_async, note, split
 
@@ -21,19 +21,18 @@ class Kind(NamedTuple):
     has_max_concurrency: bool = True
 
 
-NONSENSE: Final[Any] = 42
+NONSENSE: NoReturn = cast(Any, 42)
+"""What no handler may return; the type checker is told that none does."""
 
 
 def forms(
     handle: Callable[..., Any], handle_async: Callable[..., Any], base: type, parameters: int
 ) -> Mapping[str, Any]:
     """The forms of a handler that is called with one or two arguments."""
-    one = lambda datums: handle(datums)  # noqa: E731, PLW0108
-    two = lambda keys, datum: handle(list(keys), datum)  # noqa: E731
     return {
         "closure": handle,
         "async": handle_async,
-        "lambda": one if parameters == 1 else two,
+        "lambda": (lambda it: handle(iter(it))) if parameters == 1 else (lambda keys, it: handle(list(keys), it)),
         "class": type("Handler", (base,), {"handler": staticmethod(handle)})(),
         "partial": partial(lambda extra, *arguments: handle(*arguments), object()),
     }
@@ -78,13 +77,13 @@ def kind_map() -> Kind:
         try:
             return Messages(Message(act(datum.value), keys=keys, user_metadata=datum.user_metadata))
         except NonsenseWantedError:
-            return NONSENSE  # type: ignore[no-any-return]
+            return NONSENSE
 
     async def handle_async(keys: list[str], datum: Datum) -> Messages:
         try:
             return Messages(Message(await act_async(datum.value), keys=keys, user_metadata=datum.user_metadata))
         except NonsenseWantedError:
-            return NONSENSE  # type: ignore[no-any-return]
+            return NONSENSE
 
     return Kind(MapServer, MapAsyncServer, MapMultiProcServer, forms(handle, handle_async, Mapper, 2))
 
@@ -154,7 +153,7 @@ def kind_batch_map() -> Kind:
                     message = Message(result, keys=datum.keys, user_metadata=datum.user_metadata)
                     responses.append(BatchResponse(each, [message]))
             except NonsenseWantedError:
-                return NONSENSE  # type: ignore[no-any-return]
+                return NONSENSE
             if datum.value == b"!leave":
                 break
         return responses
@@ -179,14 +178,14 @@ def kind_transform() -> Kind:
         try:
             return Messages(Message(act(datum.value), datum.event_time, keys, user_metadata=datum.user_metadata))
         except NonsenseWantedError:
-            return NONSENSE  # type: ignore[no-any-return]
+            return NONSENSE
 
     async def handle_async(keys: list[str], datum: Datum) -> Messages:
         try:
             result = await act_async(datum.value)
             return Messages(Message(result, datum.event_time, keys, user_metadata=datum.user_metadata))
         except NonsenseWantedError:
-            return NONSENSE  # type: ignore[no-any-return]
+            return NONSENSE
 
     servers = SourceTransformServer, SourceTransformAsyncServer, SourceTransformMultiProcServer
     return Kind(*servers, forms(handle, handle_async, SourceTransformer, 2))
@@ -226,7 +225,7 @@ def kind_sink() -> Kind:
                 for each in ids_of(datum.id, datum.value):
                     responses.append(answer(each, datum, await act_async(plain(datum.value))))
             except NonsenseWantedError:
-                return NONSENSE  # type: ignore[no-any-return]
+                return NONSENSE
             if datum.value == b"!leave":
                 break
         return responses

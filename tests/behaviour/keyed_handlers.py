@@ -4,11 +4,13 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from types import TracebackType
-from typing import Any
+from typing import TypeVar
 
 from behaviour.commands import NonsenseWantedError, act, act_async, note, split
 from behaviour.handlers import NONSENSE, Kind
 from numaflow_core.datum import BaseDatum
+
+_M = TypeVar("_M")
 
 
 class Key:
@@ -35,7 +37,7 @@ class Key:
         for file in self._files:
             note(file, "closed ")
 
-    def message(self, new: Callable[..., Any], keys: list[str]) -> Any:
+    def message(self, new: Callable[..., _M], keys: list[str]) -> _M:
         """The result of a key that answers at its close, which is now."""
         self.close()
         return new(b"".join(self.results), keys=keys) if self._makes_sense else NONSENSE
@@ -72,21 +74,21 @@ def kind_reduce() -> Kind:
                 self.key.results.append(act(self.key.payload(datum)))
 
         def finish(self) -> Message:
-            return self.key.message(Message, self.keys)  # type: ignore[no-any-return]
+            return self.key.message(Message, self.keys)
 
     def handle(keys: list[str], datums: Iterable[Datum], md: Metadata) -> Message:
         key = Key()
         for datum in datums:
             with key:
                 key.results.append(act(key.payload(datum)))
-        return key.message(Message, keys)  # type: ignore[no-any-return]
+        return key.message(Message, keys)
 
     async def handle_async(keys: list[str], datums: AsyncIterable[Datum], md: Metadata) -> Message:
         key = Key()
         async for datum in datums:
             with key:
                 key.results.append(await act_async(key.payload(datum)))
-        return key.message(Message, keys)  # type: ignore[no-any-return]
+        return key.message(Message, keys)
 
     handlers = {
         "closure": Pushed,
@@ -118,7 +120,7 @@ def kind_reduce_stream() -> Kind:
             try:
                 return Message(act(self.key.payload(datum)), keys=self.keys)
             except NonsenseWantedError:
-                return NONSENSE  # type: ignore[no-any-return]
+                return NONSENSE
 
         def finish(self) -> None:
             self.key.close()
@@ -172,13 +174,13 @@ def kind_session_reduce() -> Kind:
                 self.key.results.append(act(self.key.payload(datum)))
 
         def finish(self) -> Message:
-            return self.key.message(Message, self.keys)  # type: ignore[no-any-return]
+            return self.key.message(Message, self.keys)
 
         def accumulator(self) -> bytes:
-            raise NotImplementedError
+            raise AssertionError("no sessions are merged here")
 
         def merge_accumulator(self, accumulator: bytes) -> None:
-            raise NotImplementedError
+            raise AssertionError("no sessions are merged here")
 
     class Async(SessionReducer):
         async def session_reduce(self, keys: list[str], datums: AsyncIterable[Datum], /) -> AsyncIterator[Message]:
@@ -189,17 +191,17 @@ def kind_session_reduce() -> Kind:
             yield key.message(Message, keys)
 
         def accumulator(self) -> bytes:
-            raise NotImplementedError
+            raise AssertionError("no sessions are merged here")
 
         def merge_accumulator(self, accumulator: bytes, /) -> None:
-            raise NotImplementedError
+            raise AssertionError("no sessions are merged here")
 
     def handle(keys: list[str], datums: Iterable[Datum]) -> Message:
         key = Key()
         for datum in datums:
             with key:
                 key.results.append(act(key.payload(datum)))
-        return key.message(Message, keys)  # type: ignore[no-any-return]
+        return key.message(Message, keys)
 
     handlers = {
         "closure": Pushed,
@@ -232,7 +234,7 @@ def kind_accumulator() -> Kind:
             try:
                 return Message.from_datum(datum, value=act(self.key.payload(datum)))
             except NonsenseWantedError:
-                return NONSENSE  # type: ignore[no-any-return]
+                return NONSENSE
 
         def finish(self) -> None:
             self.key.close()

@@ -83,8 +83,8 @@ def test_read_that_is_told_of_what_it_has_already_hears_of_the_next() -> None:
     reading = Read(handler, takes_output=True).reading
     keep, wait = reading._keep, reading._news.wait
 
-    def keep_and_be_overtaken(each: object) -> None:
-        keep(each)
+    def keep_and_be_overtaken(message: object) -> None:
+        keep(message)
         if not taken.is_set():
             with reading._news:
                 reading._news.notify_all()
