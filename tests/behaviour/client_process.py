@@ -6,8 +6,8 @@ Opens a stream, says ``open``, sends without end, and says ``answered`` with the
 import sys
 from itertools import count
 
-from behaviour.harness import Talk
 from behaviour.kinds import KINDS
+from behaviour.talk import Talk
 from numaflow_core.testing import UdfClient
 
 

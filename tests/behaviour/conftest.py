@@ -1,8 +1,9 @@
 """The servers that the suite runs against."""
 
-from .fixtures import Launch, each_combination, gate, launch, server, shared_server
+from .fixtures import Launch, each_combination, gate, launch, only, server, shared_server
 from .kinds import KINDS
+from .targets import target
 
-__all__ = ["Launch", "combination", "gate", "launch", "server", "shared_server"]
+__all__ = ["Launch", "combination", "gate", "launch", "only", "server", "shared_server", "target"]
 
 combination = each_combination(*KINDS)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from .harness import Gate, ServerProcess
-from .kinds import Combination, KindCase, combinations
+from .kinds import COMBINATIONS, Combination, KindCase, combinations
 
 Launch = Callable[..., ServerProcess]
 
@@ -23,6 +23,17 @@ def each_combination(*kinds: KindCase) -> Any:
         return chosen
 
     return combination
+
+
+def only(choose: Callable[[Combination], object]) -> pytest.MarkDecorator:
+    """A mark for tests that concern some of the combinations."""
+    return pytest.mark.parametrize(
+        "combination",
+        [each for each in COMBINATIONS if choose(each)],
+        ids=lambda combination: combination.id,
+        indirect=True,
+        scope="session",
+    )
 
 
 class SharedServer:

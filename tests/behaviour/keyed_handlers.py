@@ -1,10 +1,10 @@
 """The handlers under test of kinds with a call for each key. Its results are those of its datums, in order."""
 
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from behaviour.commands import NonsenseWantedError, act, act_async, note, split
 from behaviour.handlers import NONSENSE, Kind
@@ -53,6 +53,19 @@ class Key:
         return True
 
 
+def window_forms(
+    pushed: type, handle: Callable[..., Any], handle_async: Callable[..., Any], base: type
+) -> Mapping[str, Any]:
+    """The forms of a handler of a key and window."""
+    return {
+        "closure": pushed,
+        "async": handle_async,
+        "lambda": lambda keys, datums, md: handle(list(keys), datums, md),
+        "class": type("Handler", (base,), {"handler": staticmethod(handle)}),
+        "partial": partial(lambda extra, *arguments: handle(*arguments), object()),
+    }
+
+
 def kind_reduce() -> Kind:
     from numaflow_reducer import (
         Datum,
@@ -90,13 +103,7 @@ def kind_reduce() -> Kind:
                 key.results.append(await act_async(key.payload(datum)))
         return key.message(Message, keys)
 
-    handlers = {
-        "closure": Pushed,
-        "async": handle_async,
-        "lambda": lambda keys, datums, md: handle(list(keys), datums, md),
-        "class": type("Handler", (Reducer,), {"handler": staticmethod(handle)}),
-        "partial": partial(lambda extra, *arguments: handle(*arguments), object()),
-    }
+    handlers = window_forms(Pushed, handle, handle_async, Reducer)
     return Kind(ReduceServer, ReduceAsyncServer, ReduceMultiProcServer, handlers, has_max_concurrency=False)
 
 
@@ -143,13 +150,7 @@ def kind_reduce_stream() -> Kind:
                 yield NONSENSE
         key.close()
 
-    handlers = {
-        "closure": Pushed,
-        "async": handle_async,
-        "lambda": lambda keys, datums, md: handle(list(keys), datums, md),
-        "class": type("Handler", (ReduceStreamer,), {"handler": staticmethod(handle)}),
-        "partial": partial(lambda extra, *arguments: handle(*arguments), object()),
-    }
+    handlers = window_forms(Pushed, handle, handle_async, ReduceStreamer)
     servers = ReduceStreamServer, ReduceStreamAsyncServer, ReduceStreamMultiProcServer
     return Kind(*servers, handlers, has_max_concurrency=False)
 

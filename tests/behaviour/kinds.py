@@ -3,24 +3,21 @@ one of the modules of handlers; every test of this folder then runs for it.
 """
 
 import os
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple, TypeVar
 
-from numaflow_accumulator._proto.accumulator_pb2 import AccumulatorRequest, AccumulatorResponse
+from numaflow_accumulator._proto.accumulator_pb2 import AccumulatorResponse
 from numaflow_accumulator._version import __version__ as accumulator_version
 from numaflow_mapper import __version__ as mapper_version
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
-from numaflow_reducer._proto.reduce_pb2 import ReduceRequest, ReduceResponse
+from numaflow_reducer._proto.reduce_pb2 import ReduceResponse
 from numaflow_reducer._version import __version__ as reducer_version
-from numaflow_servingstore._proto.serving_pb2 import GetRequest, GetResponse
 from numaflow_servingstore._version import __version__ as servingstore_version
-from numaflow_sessionreducer._proto.sessionreduce_pb2 import SessionReduceRequest, SessionReduceResponse
+from numaflow_sessionreducer._proto.sessionreduce_pb2 import SessionReduceResponse
 from numaflow_sessionreducer._version import __version__ as sessionreducer_version
-from numaflow_sideinput._proto.sideinput_pb2 import SideInputResponse
 from numaflow_sideinput._version import __version__ as sideinput_version
 from numaflow_sinker import __version__ as sinker_version
 from numaflow_sinker._proto.sink_pb2 import SinkRequest, SinkResponse
@@ -29,7 +26,31 @@ from numaflow_sourcer._version import __version__ as sourcer_version
 from numaflow_sourcetransformer import __version__ as transformer_version
 from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse
 
-from .enclosures import enclosed, enclosure
+from .enclosures import enclosure
+from .messages import (
+    Answer,
+    accumulator_answers,
+    accumulator_close,
+    accumulator_request,
+    eot,
+    get_request,
+    handshake,
+    map_answers,
+    map_request,
+    read_answers,
+    read_request,
+    reduce_answers,
+    reduce_request,
+    session_answers,
+    session_close,
+    session_request,
+    side_input_answers,
+    sink_answers,
+    sink_request,
+    store_answers,
+    transform_answers,
+    transform_request,
+)
 
 ServerType = Literal["sync", "async", "multiproc"]
 TransportName = Literal["h2", "grpcio"]
@@ -40,29 +61,13 @@ _T = TypeVar("_T")
 
 SCRIPT: Final = Path(__file__).with_name("servers.py")
 
-EVENT_TIME_SECONDS: Final = 1_700_000_000
-
-_END_OF_TIME_SECONDS: Final = 8_210_266_876_799
-"""The end of an accumulator's window that is open: the platform's ``MAX_UTC``."""
-
 THREADS: Final = 4
 CONCURRENCY: Final = 40
 WORKERS: Final = 2
 """What ``servers.py`` is started with, where a test does not say otherwise."""
 
-RECORDS_OF_A_READ: Final = 1000
-"""The number of records that a read of a source asks for is a multiple of this. No two reads ask for the same one, so
-that the handler, which is told of nothing else, knows them apart; also when a few messages were there already."""
-
 RPCS_AT_ONCE: Final = 200
 """How many RPCs a test has open at once, at most: each costs its client some threads."""
-
-
-class Answer(NamedTuple):
-    """The reply to one request."""
-
-    id: str
-    payload: bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,189 +210,16 @@ class Combination(NamedTuple):
         return 1 if self.type == "async" else self.concurrency
 
 
-def _fill(body: Any, payload: bytes) -> None:
-    """What requests of all kinds have."""
-    body.value = payload
-    body.keys.append("key")
-    body.event_time.seconds = EVENT_TIME_SECONDS
-
-
-def _handshake(message: Any) -> bytes:
-    message.handshake.sot = True
-    data: bytes = message.SerializeToString()
-    return data
-
-
-def _eot(message: Any) -> bytes:
-    message.status.eot = True
-    data: bytes = message.SerializeToString()
-    return data
-
-
-def _map_request(id: str, payload: bytes) -> bytes:
-    message = MapRequest(id=id)
-    _fill(message.request, payload)
-    message.request.watermark.seconds = EVENT_TIME_SECONDS
-    return message.SerializeToString()
-
-
-def _map_answers(reply: bytes) -> list[Answer]:
-    message = MapResponse.FromString(reply)
-    if message.HasField("handshake") or message.HasField("status"):
-        return []
-    return [Answer(message.id, b"".join(result.value for result in message.results))]
-
-
-def _transform_request(id: str, payload: bytes) -> bytes:
-    message = SourceTransformRequest()
-    message.request.id = id
-    _fill(message.request, payload)
-    return message.SerializeToString()
-
-
-def _transform_answers(reply: bytes) -> list[Answer]:
-    message = SourceTransformResponse.FromString(reply)
-    if message.HasField("handshake"):
-        return []
-    assert all(result.HasField("event_time") for result in message.results), "the platform fails without one"
-    assert message.results, "the platform fails without results"
-    return [Answer(message.id, b"".join(result.value for result in message.results))]
-
-
-def _sink_request(id: str, payload: bytes) -> bytes:
-    message = SinkRequest()
-    message.request.id = id
-    _fill(message.request, payload)
-    message.request.watermark.seconds = EVENT_TIME_SECONDS
-    return message.SerializeToString()
-
-
-def _sink_answers(reply: bytes) -> list[Answer]:
-    message = SinkResponse.FromString(reply)
-    return [Answer(result.id, result.serve_response) for result in message.results]
-
-
-def _fill_keyed(body: Any, key: str, payload: bytes) -> None:
-    """What requests of all keyed kinds have."""
-    body.value = payload
-    body.keys.append(key)
-    body.event_time.seconds = body.watermark.seconds = EVENT_TIME_SECONDS
-
-
-def _set_bounds(window: Any, end_seconds: int) -> None:
-    window.start.seconds, window.end.seconds = EVENT_TIME_SECONDS, end_seconds
-
-
-def _has_bounds(window: Any) -> bool:
-    """The platform fails without them."""
-    return bool(window.HasField("start") and window.HasField("end"))
-
-
-def _reduce_request(key: str, payload: bytes) -> bytes:
-    """The first of a window; the platform says APPEND in those that follow it, which makes no difference."""
-    message = ReduceRequest()
-    _fill_keyed(message.payload, key, payload)
-    _set_bounds(message.operation.windows.add(slot="0"), EVENT_TIME_SECONDS + 60)
-    return message.SerializeToString()
-
-
-def _reduce_answers(reply: bytes) -> list[Answer]:
-    message = ReduceResponse.FromString(reply)
-    assert _has_bounds(message.window)
-    return [] if message.EOF else [Answer(message.result.keys[0], message.result.value)]
-
-
-def _session_request(key: str, payload: bytes) -> bytes:
-    message = SessionReduceRequest()
-    _fill_keyed(message.payload, key, payload)
-    _set_bounds(message.operation.keyedWindows.add(slot="0", keys=[key]), EVENT_TIME_SECONDS + 10)
-    return message.SerializeToString()
-
-
-def _session_close(key: str) -> bytes:
-    message = SessionReduceRequest()
-    message.operation.event = SessionReduceRequest.WindowOperation.CLOSE
-    _set_bounds(message.operation.keyedWindows.add(slot="0", keys=[key]), EVENT_TIME_SECONDS + 10)
-    return message.SerializeToString()
-
-
-def _session_answers(reply: bytes) -> list[Answer]:
-    message = SessionReduceResponse.FromString(reply)
-    assert _has_bounds(message.keyedWindow)
-    return [] if message.EOF else [Answer(message.keyedWindow.keys[0], message.result.value)]
-
-
-def _accumulator_request(key: str, payload: bytes) -> bytes:
-    message = AccumulatorRequest()
-    _fill_keyed(message.payload, key, payload)
-    message.payload.id = f"id of {key}"
-    window = message.operation.keyedWindow
-    window.slot = "slot-0"
-    window.keys.append(key)
-    _set_bounds(window, _END_OF_TIME_SECONDS)
-    return message.SerializeToString()
-
-
-def _accumulator_close(key: str) -> bytes:
-    message = AccumulatorRequest()
-    message.operation.event = AccumulatorRequest.WindowOperation.CLOSE
-    window = message.operation.keyedWindow
-    window.slot = "slot-0"
-    window.keys.append(key)
-    _set_bounds(window, EVENT_TIME_SECONDS + 30)
-    return message.SerializeToString()
-
-
-def _accumulator_answers(reply: bytes) -> list[Answer]:
-    message = AccumulatorResponse.FromString(reply)
-    assert _has_bounds(message.window)
-    if message.EOF:
-        return []
-    assert message.payload.HasField("event_time"), "the platform fails without one"
-    return [Answer(message.window.keys[0], message.payload.value)]
-
-
-def _read_request(id: str, payload: bytes) -> bytes:
-    """A read that waits for what the handler makes, as long as a test does."""
-    message = ReadRequest()
-    message.request.num_records = random.randint(1, 2**40) * RECORDS_OF_A_READ
-    message.request.timeout_in_ms = 600_000
-    return message.SerializeToString() + enclosure(id, payload)
-
-
-def _read_answers(reply: bytes) -> list[Answer]:
-    message = ReadResponse.FromString(reply)
-    if message.handshake.sot or message.status.eot:
-        assert not message.HasField("result"), "the platform passes over what comes with an eot"
-        return []
-    assert message.result.HasField("event_time"), "the platform fails without one"
-    assert message.result.HasField("offset"), "the platform fails without one"
-    return [Answer(message.result.offset.offset.decode(), message.result.payload)]
-
-
-def _side_input_answers(reply: bytes) -> list[Answer]:
-    return [Answer(*enclosed(SideInputResponse.FromString(reply).value))]
-
-
-def _get_request(id: str, payload: bytes) -> bytes:
-    return GetRequest(id=id).SerializeToString() + enclosure(id, payload)
-
-
-def _store_answers(reply: bytes) -> list[Answer]:
-    message = GetResponse.FromString(reply)
-    return [Answer(message.id, payload.value) for payload in message.payloads]
-
-
 MAP: Final = KindCase(
     name="map",
     service="map.v1.Map",
     method="MapFn",
     sdk=f"numaflow-mapper {mapper_version}",
     info_metadata={"MAP_MODE": "unary-map"},
-    opening=(_handshake(MapRequest()),),
+    opening=(handshake(MapRequest()),),
     is_opening_reply=lambda reply: MapResponse.FromString(reply).handshake.sot,
-    request=_map_request,
-    answers=_map_answers,
+    request=map_request,
+    answers=map_answers,
 )
 
 MAP_STREAM: Final = replace(
@@ -398,7 +230,7 @@ MAP_STREAM: Final = replace(
 )
 
 BATCH_MAP: Final = replace(
-    MAP_STREAM, name="batch map", info_metadata={"MAP_MODE": "batch-map"}, closing=(_eot(MapRequest()),)
+    MAP_STREAM, name="batch map", info_metadata={"MAP_MODE": "batch-map"}, closing=(eot(MapRequest()),)
 )
 
 TRANSFORM: Final = KindCase(
@@ -406,10 +238,10 @@ TRANSFORM: Final = KindCase(
     service="sourcetransformer.v1.SourceTransform",
     method="SourceTransformFn",
     sdk=f"numaflow-sourcetransformer {transformer_version}",
-    opening=(_handshake(SourceTransformRequest()),),
+    opening=(handshake(SourceTransformRequest()),),
     is_opening_reply=lambda reply: SourceTransformResponse.FromString(reply).handshake.sot,
-    request=_transform_request,
-    answers=_transform_answers,
+    request=transform_request,
+    answers=transform_answers,
 )
 
 SINK: Final = KindCase(
@@ -417,11 +249,11 @@ SINK: Final = KindCase(
     service="sink.v1.Sink",
     method="SinkFn",
     sdk=f"numaflow-sinker {sinker_version}",
-    opening=(_handshake(SinkRequest()),),
+    opening=(handshake(SinkRequest()),),
     is_opening_reply=lambda reply: SinkResponse.FromString(reply).handshake.sot,
-    request=_sink_request,
-    answers=_sink_answers,
-    closing=(_eot(SinkRequest()),),
+    request=sink_request,
+    answers=sink_answers,
+    closing=(eot(SinkRequest()),),
     is_end=lambda reply: SinkResponse.FromString(reply).status.eot,
 )
 
@@ -432,8 +264,8 @@ REDUCE: Final = KindCase(
     sdk=f"numaflow-reducer {reducer_version}",
     opening=(),
     is_opening_reply=lambda reply: False,
-    request=_reduce_request,
-    answers=_reduce_answers,
+    request=reduce_request,
+    answers=reduce_answers,
     is_end=lambda reply: ReduceResponse.FromString(reply).EOF,
     calls_are_rpcs=True,
     is_keyed=True,
@@ -451,9 +283,9 @@ SESSION_REDUCE: Final = KindCase(
     sdk=f"numaflow-sessionreducer {sessionreducer_version}",
     opening=(),
     is_opening_reply=lambda reply: False,
-    request=_session_request,
-    end_of_request=lambda key: (_session_close(key),),
-    answers=_session_answers,
+    request=session_request,
+    end_of_request=lambda key: (session_close(key),),
+    answers=session_answers,
     is_end=lambda reply: SessionReduceResponse.FromString(reply).EOF,
     is_keyed=True,
     answers_at_close=True,
@@ -468,9 +300,9 @@ ACCUMULATOR: Final = KindCase(
     minimum_numaflow_version="1.5.0-z",
     opening=(),
     is_opening_reply=lambda reply: False,
-    request=_accumulator_request,
-    end_of_request=lambda key: (_accumulator_close(key),),
-    answers=_accumulator_answers,
+    request=accumulator_request,
+    end_of_request=lambda key: (accumulator_close(key),),
+    answers=accumulator_answers,
     is_end=lambda reply: AccumulatorResponse.FromString(reply).EOF,
     is_keyed=True,
     idle_end="UNAVAILABLE",
@@ -482,10 +314,10 @@ SOURCE: Final = KindCase(
     service="source.v1.Source",
     method="ReadFn",
     sdk=f"numaflow-sourcer {sourcer_version}",
-    opening=(_handshake(ReadRequest()),),
+    opening=(handshake(ReadRequest()),),
     is_opening_reply=lambda reply: ReadResponse.FromString(reply).handshake.sot,
-    request=_read_request,
-    answers=_read_answers,
+    request=read_request,
+    answers=read_answers,
     is_end=lambda reply: ReadResponse.FromString(reply).status.eot,
     is_serial=True,
 )
@@ -498,7 +330,7 @@ SIDE_INPUT: Final = KindCase(
     opening=(),
     is_opening_reply=lambda reply: False,
     request=enclosure,
-    answers=_side_input_answers,
+    answers=side_input_answers,
     calls_are_rpcs=True,
     is_unary=True,
     reads_requests=False,
@@ -513,8 +345,8 @@ SERVING_STORE: Final = KindCase(
     minimum_numaflow_version="1.5.0-z",
     opening=(),
     is_opening_reply=lambda reply: False,
-    request=_get_request,
-    answers=_store_answers,
+    request=get_request,
+    answers=store_answers,
     calls_are_rpcs=True,
     is_unary=True,
     idle_end="UNAVAILABLE",

@@ -8,17 +8,13 @@ import pytest
 from numaflow_core.testing import RawStream, UdfClient
 
 from .commands import BIG
-from .conftest import Launch
-from .harness import PATIENCE, Gate, ServerProcess, Talk, assert_serves, wait_until
-from .kinds import COMBINATIONS, WORKERS, Answer, Combination, KindCase
+from .conftest import Launch, only
+from .harness import PATIENCE, Gate, ServerProcess, wait_until
+from .kinds import WORKERS, Combination, KindCase
+from .messages import Answer
+from .talk import Talk, assert_serves
 
-pytestmark = pytest.mark.parametrize(
-    "combination",
-    [each for each in COMBINATIONS if each.kind.closing],
-    ids=lambda combination: combination.id,
-    indirect=True,
-    scope="session",
-)
+pytestmark = only(lambda each: each.kind.closing)
 
 
 def open_stream(client: UdfClient, kind: KindCase) -> RawStream:

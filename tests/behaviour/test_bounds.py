@@ -7,8 +7,9 @@ from numaflow_core.transport import OUTPUT_LIMIT
 
 from .commands import BIG
 from .conftest import Launch
-from .harness import Gate, ServerProcess, Talk, resident, wait_steady, wait_until
+from .harness import Gate, ServerProcess, resident, wait_steady, wait_until
 from .kinds import WORKERS, Combination
+from .talk import Talk
 
 MEBIBYTE = 1 << 20
 ONE_CLIENT = "what one client asks for ends what another one waits for"

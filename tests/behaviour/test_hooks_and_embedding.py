@@ -5,8 +5,9 @@ import signal
 import pytest
 
 from .conftest import Launch
-from .harness import Gate, ServerProcess, Talk, assert_serves, wait_steady
+from .harness import Gate, ServerProcess, wait_steady
 from .kinds import WORKERS, Combination
+from .talk import Talk, assert_serves
 
 
 @pytest.mark.parametrize("colour", ["sync", "async"])

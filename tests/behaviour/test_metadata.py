@@ -3,8 +3,6 @@
 import json
 from typing import Any, Final
 
-import pytest
-
 from numaflow_accumulator._proto.accumulator_pb2 import AccumulatorRequest
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse
 from numaflow_reducer._proto.reduce_pb2 import ReduceRequest
@@ -12,11 +10,11 @@ from numaflow_sessionreducer._proto.sessionreduce_pb2 import SessionReduceReques
 from numaflow_sinker._proto.sink_pb2 import SinkRequest, SinkResponse
 from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse
 
+from .conftest import only
 from .harness import ServerProcess
 from .kinds import (
     ACCUMULATOR,
     BATCH_MAP,
-    COMBINATIONS,
     MAP,
     MAP_STREAM,
     REDUCE,
@@ -45,13 +43,7 @@ RESPONSES: Final[dict[str, Any]] = {
 
 COUNT: Final = 20
 
-pytestmark = pytest.mark.parametrize(
-    "combination",
-    [each for each in COMBINATIONS if each.kind.name in REQUESTS],
-    ids=lambda combination: combination.id,
-    indirect=True,
-    scope="session",
-)
+pytestmark = only(lambda each: each.kind.name in REQUESTS)
 
 Groups = dict[str, dict[str, bytes]]
 

@@ -2,23 +2,17 @@
 
 import signal
 
-import pytest
-
 from numaflow_core.testing import RawStream
 
-from .conftest import Launch
-from .harness import Gate, ServerProcess, Talk, wait_until
-from .kinds import COMBINATIONS, Answer, Combination, KindCase
+from .conftest import Launch, only
+from .harness import Gate, ServerProcess, wait_until
+from .kinds import Combination, KindCase
+from .messages import Answer
+from .talk import Talk
 
 KEYS = [str(number) for number in range(20)]
 
-pytestmark = pytest.mark.parametrize(
-    "combination",
-    [each for each in COMBINATIONS if each.kind.is_keyed],
-    ids=lambda combination: combination.id,
-    indirect=True,
-    scope="session",
-)
+pytestmark = only(lambda each: each.kind.is_keyed)
 
 
 def open_keys(stream: RawStream, kind: KindCase, gate: Gate) -> None:

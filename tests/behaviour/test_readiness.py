@@ -1,7 +1,8 @@
 """The probe is answered whatever the handlers do: a blocked handler must not get the pod restarted."""
 
-from .harness import Gate, ServerProcess, Talk, wait_until
+from .harness import Gate, ServerProcess, wait_until
 from .kinds import Combination
+from .talk import Talk
 
 
 def test_is_ready(server: ServerProcess, combination: Combination) -> None:

@@ -9,8 +9,9 @@ from functools import cache
 import pytest
 
 from .conftest import Launch
-from .harness import Gate, ServerProcess, Talk, children, is_alive, wait_until
+from .harness import Gate, ServerProcess, children, is_alive, wait_until
 from .kinds import WORKERS, Combination
+from .talk import Talk
 
 STOPPING = "stopping: up to"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from .conftest import Launch
-from .harness import Gate, ServerProcess, Talk, assert_serves, wait_until
+from .harness import Gate, ServerProcess, wait_until
 from .kinds import WORKERS, Combination
+from .talk import Talk, assert_serves
 
 
 def assert_refuses(server: ServerProcess, path: Path, *words: str) -> None:

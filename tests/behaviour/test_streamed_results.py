@@ -2,19 +2,14 @@
 
 import pytest
 
-from .conftest import Launch
-from .harness import PATIENCE, Gate, ServerProcess, Talk, assert_serves, resident, wait_steady, wait_until
-from .kinds import COMBINATIONS, MAP_STREAM, Combination
+from .conftest import Launch, only
+from .harness import PATIENCE, Gate, ServerProcess, resident, wait_steady, wait_until
+from .kinds import MAP_STREAM, Combination
+from .talk import Talk, assert_serves
 
 MEBIBYTE = 1 << 20
 
-pytestmark = pytest.mark.parametrize(
-    "combination",
-    [each for each in COMBINATIONS if each.kind is MAP_STREAM],
-    ids=lambda combination: combination.id,
-    indirect=True,
-    scope="session",
-)
+pytestmark = only(lambda each: each.kind is MAP_STREAM)
 
 
 def test_each_result_leaves_when_it_is_yielded(server: ServerProcess, combination: Combination, gate: Gate) -> None:

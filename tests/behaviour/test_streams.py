@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from .harness import PATIENCE, TESTS, Gate, ServerProcess, Talk, assert_serves, wait_until
+from .conftest import only
+from .harness import PATIENCE, TESTS, Gate, ServerProcess, wait_until
 from .kinds import Combination
+from .talk import Talk, assert_serves
 
 
 def requests(name: str, count: int) -> list[tuple[str, bytes]]:
@@ -156,10 +158,9 @@ def test_connection_opened_and_closed_without_a_stream(server: ServerProcess) ->
     assert_serves(server)
 
 
+@only(lambda each: each.kind.opening)
 def test_first_message_has_to_be_a_handshake(server: ServerProcess, combination: Combination) -> None:
     kind = combination.kind
-    if not kind.opening:
-        return
     with server.client() as client:
         neighbour = Talk(client, kind)
         talk = Talk(client, kind, opened=False)

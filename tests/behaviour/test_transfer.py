@@ -5,9 +5,10 @@ import gzip
 import pytest
 from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame, WindowUpdateFrame
 
-from .harness import Gate, ServerProcess, Talk, assert_serves, wait_steady, wait_until
+from .harness import Gate, ServerProcess, wait_steady, wait_until
 from .kinds import Combination, KindCase
 from .raw import RawPeer, message
+from .talk import Talk, assert_serves
 
 DEADLINE_EXCEEDED = "4"
 

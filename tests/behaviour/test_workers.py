@@ -10,18 +10,13 @@ import pytest
 
 from numaflow_core.cpus import available_cpus
 
-from .conftest import Launch
-from .harness import Gate, ServerProcess, Talk, assert_serves, children, is_alive, wait_until
-from .kinds import COMBINATIONS, WORKERS, Combination
+from .conftest import Launch, only
+from .harness import Gate, ServerProcess, children, is_alive, wait_until
+from .kinds import WORKERS, Combination
+from .talk import Talk, assert_serves
 from .test_bounds import HANDLERS, assert_replies_wait
 
-pytestmark = pytest.mark.parametrize(
-    "combination",
-    [each for each in COMBINATIONS if each.type == "multiproc"],
-    ids=lambda combination: combination.id,
-    indirect=True,
-    scope="session",
-)
+pytestmark = only(lambda each: each.type == "multiproc")
 
 
 @pytest.fixture
