@@ -68,6 +68,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shutdown-callback", action="store_true")
     parser.add_argument("--start-method", help="multiprocessing's")
     parser.add_argument("--embed", choices=["serving", "stop", "raise", "twice"])
+    parser.add_argument("--switch-interval", type=float, help="seconds that a thread runs before others get a turn")
     parser.add_argument("--watch-order", action="store_true", help="say whether the socket works when the info appears")
     return parser.parse_args()
 
@@ -150,6 +151,8 @@ def main() -> None:
     vars(numaflow_core.constants)["RUNTIME_ERRORS_DIR"] = options.errors_dir
     if options.start_method:
         multiprocessing.set_start_method(options.start_method)
+    if options.switch_interval:
+        sys.setswitchinterval(options.switch_interval)
     if options.log:
         logging.basicConfig(level=logging.DEBUG)
     if options.watch_order:

@@ -5,6 +5,7 @@ import gzip
 import pytest
 from hyperframe.frame import DataFrame, HeadersFrame, SettingsFrame, WindowUpdateFrame
 
+from .conftest import Launch
 from .harness import Gate, ServerProcess, wait_steady, wait_until
 from .kinds import Combination, KindCase
 from .raw import RawPeer, message
@@ -39,13 +40,16 @@ def test_sizes_around_the_edges_of_frames(server: ServerProcess, combination: Co
         assert sorted(talk.finish()) == sorted(sent)
 
 
-def test_many_sizes_mixed(server: ServerProcess, combination: Combination) -> None:
-    with server.client() as client:
-        talk = Talk(client, combination.kind)
-        count = combination.kind.count(400)
-        sent = [(str(number), b"\x5a" * (number * number * 7 % 50_000)) for number in range(count)]
-        talk.send(sent)
-        assert sorted(talk.finish()) == sorted(sent)
+def test_many_sizes_mixed(launch: Launch, combination: Combination) -> None:
+    """While threads cut in on each other as often as they can, which brings out what is wrong between them."""
+    server = launch("--switch-interval", 1e-5).wait_listening()
+    count = combination.kind.count(400)
+    sent = [(str(number), b"\x5a" * (number * number * 7 % 50_000)) for number in range(count)]
+    for _ in range(3):
+        with server.client() as client:
+            talk = Talk(client, combination.kind)
+            talk.send(sent)
+            assert sorted(talk.finish()) == sorted(sent)
 
 
 def test_message_of_exactly_the_window_without_handshake(server: ServerProcess, combination: Combination) -> None:

@@ -17,7 +17,7 @@ MakePush = Callable[[Callable[..., Any], OpenCall], tuple[Any, Push]]
 class Mailbox(OpenCall):
     """One key's messages on their way to its ``Push``."""
 
-    __slots__ = ("_ended", "_fed", "_finished", "_output", "_push", "_results", "_strategy", "busy")
+    __slots__ = ("_ended", "_fed", "_finished", "_output", "_over", "_push", "_results", "_strategy", "busy")
 
     _push: Push  # made when a thread first looks in
 
@@ -28,6 +28,7 @@ class Mailbox(OpenCall):
         self._fed: list[tuple[Sequence[Any], int]] = []
         self._ended = False
         self._finished = False
+        self._over = False  # nobody is to look in any more
         self._output: Output | None = None
         self._results: Iterator[Any] | None = None  # of a look that had to wait for the peer
         self.busy = False
@@ -47,11 +48,13 @@ class Mailbox(OpenCall):
         self.left = True
         self._strategy.touched(self)
 
-    # -- a handler's thread
+    # -- any thread, with the strategy's lock
 
     def waits(self) -> bool:
         """Whether there is something to do."""
-        return not self.left and (bool(self._fed) or (self._ended and not self._finished))
+        return not self._over and (self.left or self._ended or bool(self._fed))
+
+    # -- a handler's thread
 
     def work(self, make: Callable[[], tuple[Output, Push]], items: Callable[[Any], Iterable[Any]]) -> bool:
         """Do what there is to do; return false when the next result has to wait for ``Caller.when_ready``.
@@ -109,6 +112,7 @@ class Mailbox(OpenCall):
 
     def _let_go(self) -> None:
         """Nobody looks in any more. What is kept refers back to this, and would be left to the garbage collector."""
+        self._over = True
         self._output = None
         if hasattr(self, "_push"):
             del self._push
@@ -139,9 +143,9 @@ class MailboxStrategy(ThreadPool):
         return Mailbox(caller, token, self)
 
     def touched(self, call: Mailbox) -> None:
-        """The mailbox has something in it."""
+        """The mailbox has something in it, unless a thread has seen it already, and all is done."""
         with self._lock:
-            if call.busy:
+            if call.busy or not call.waits():
                 return
             call.busy = True
         self._filled.append(call)
