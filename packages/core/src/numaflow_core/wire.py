@@ -45,6 +45,22 @@ def reader(message: type[_M]) -> Callable[[Buffer], _M]:
     return read
 
 
+def first_field(message: Buffer, tag: int) -> tuple[bytes, bytes]:
+    """The content of a message's first field, and all that follows it. Both are empty where that field has not the
+    one-byte ``tag``, or is 16 KiB or larger, and for what is no bytes object.
+
+    This is for messages of two fields of which the second is the same in many: it need not be parsed each time.
+    """
+    if type(message) is bytes and len(message) > 2 and message[0] == tag:
+        size, more = message[1], message[2]
+        if size < 0x80:
+            return message[2 : 2 + size], message[2 + size :]
+        if more < 0x80:
+            end = 3 + (size & 0x7F | more << 7)
+            return message[3:end], message[end:]
+    return b"", b""
+
+
 def handshake(read: Callable[[Buffer], Any], response: Any) -> Handshake:
     """The handshake of a kind whose messages have a field ``handshake``.
 

@@ -166,6 +166,11 @@ class OpenCall:
 
     # -- for the strategy that runs the call, where the call runs
 
+    def drain(self) -> Any:
+        """Pass over what the handler has not read, to the end of the call; return whether its stream is still there,
+        for async handlers an awaitable of that."""
+        raise NotImplementedError
+
     def closing(self) -> None:
         """The handler has been told that there are no more messages."""
         if self.line is not None:

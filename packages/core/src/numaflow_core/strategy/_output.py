@@ -135,48 +135,57 @@ class SyncRun:
             close()
 
 
-async def run_async(
+async def run_async(  # noqa: PLR0912  # all in one: there may be a million, and each message passes all that wait
     codec: StreamCodec,
     handler: AsyncHandler,
     caller: Caller,
     call: Any,
     wait: Callable[[Awaitable[None]], Awaitable[None]],
-    drain: Callable[[], Awaitable[bool]] | None = None,
+    failed: Callable[[Any, BaseException], None] | None = None,
 ) -> None:
-    """A whole call of an async handler, replies included. Raises what the handler and the codec raise.
+    """A whole call of an async handler, replies included. What an open call has not read in the end is passed over.
 
     Args:
         wait: awaits what it gets, which may take as long as the peer likes.
-        drain: awaited when there are no more results; whether the call's end is still of interest.
+        failed: called with ``call`` and what the handler or the codec raised. Without it, that is raised here.
     """
-    token, returned = codec.call(handler, call)
-    output = Output(caller, codec, token, call)
-    add, send = output.encoder.add, output.send
-    if hasattr(returned, "__aiter__"):
-        results: AsyncIterator[Any] = returned.__aiter__()
-        slice_ends = monotonic() + SLICE
-        async for result in results:
-            reply = add(result)
-            if reply is not None and not send(reply):
-                await wait(room_for(caller))
-                if caller.gone:
-                    await _close_async(results)
-                    return
-            if monotonic() > slice_ends:
-                await asyncio.sleep(0)
-                slice_ends = monotonic() + SLICE
-    elif type(returned) is Putting:
-        returned.outlet.connect(output, wait)
-        await returned.running
-    else:
-        for result in codec.items(await returned):
-            reply = add(result)
-            if reply is not None and not send(reply):
-                await wait(room_for(caller))
-                if caller.gone:
-                    return
-    if drain is None or await drain():
-        output.finish()
+    try:
+        token, returned = codec.call(handler, call)
+        if hasattr(returned, "__aiter__"):
+            output = Output(caller, codec, token, call)
+            add, send = output.encoder.add, output.send
+            results: AsyncIterator[Any] = returned.__aiter__()
+            slice_ends = monotonic() + SLICE
+            async for result in results:
+                reply = add(result)
+                if reply is not None and not send(reply):
+                    await wait(room_for(caller))
+                    if caller.gone:
+                        await _close_async(results)
+                        return
+                if monotonic() > slice_ends:
+                    await asyncio.sleep(0)
+                    slice_ends = monotonic() + SLICE
+        elif type(returned) is Putting:
+            output = Output(caller, codec, token, call)
+            returned.outlet.connect(output, wait)
+            await returned.running
+        else:
+            made = codec.items(await returned)
+            output = Output(caller, codec, token, call)
+            add, send = output.encoder.add, output.send
+            for result in made:
+                reply = add(result)
+                if reply is not None and not send(reply):
+                    await wait(room_for(caller))
+                    if caller.gone:
+                        return
+        if not isinstance(call, OpenCall) or await call.drain():
+            output.finish()
+    except BaseException as error:
+        if failed is None:
+            raise
+        failed(call, error)
 
 
 async def room_for(caller: Caller) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from time import monotonic
 from typing import Any, Final
 
@@ -11,8 +11,7 @@ from ..status import ProtocolError
 from . import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec, rest_of
 from ._output import SLICE, room_for, run_async
 
-_NOTHING: Final = (0, 0)
-_EMPTY: Final[list[tuple[Sequence[Any], int]]] = []
+_NOTHING: Final[Iterator[Any]] = iter(())
 
 
 class TaskStrategy:
@@ -123,18 +122,24 @@ class TaskStrategy:
 
 
 class AsyncInbox(OpenCall):
-    """What a handler on an event loop reads of an open call."""
+    """What a handler on an event loop reads of an open call: an async iterator of its messages.
 
-    __slots__ = ("_ended", "_fed", "_next", "_strategy", "_taken", "task", "waiter")
+    It is no generator, for a generator is over once something is raised in it, and a handler may well give up waiting
+    (``asyncio.wait_for(anext(datums), 5)``) and come back later.
+    """
+
+    # There may be one for each of a million keys: nothing is made before it is needed.
+    __slots__ = ("_batch", "_count", "_ended", "_next", "_rest", "_size", "_strategy", "_view", "task", "waiter")
 
     def __init__(self, caller: OpenCaller, token: Any, strategy: "OpenTaskStrategy") -> None:
         super().__init__(caller, token)
         self._strategy = strategy
-        # Lists, because there may be an inbox for each of a million keys, and an empty deque takes 760 bytes. The
-        # first is appended to by the transport's thread and cut at the front by the loop's.
-        self._fed: list[tuple[Sequence[Any], int]] = []
-        self._next: list[tuple[Sequence[Any], int]] = _EMPTY  # what was cut off, the last first
-        self._taken = _NOTHING  # what the handler is working on: inputs, and their bytes
+        self._next: News | None = None  # the messages that the handler gets next,
+        self._rest: deque[News] | None = None  # and those that it gets then
+        self._batch: Iterator[Any] = _NOTHING  # what it is working on,
+        self._count = 0  # how many messages that were,
+        self._size = 0  # and how many bytes
+        self._view: Callable[[Any], Any] | None = None
         self._ended = False
         self.waiter: asyncio.Future[None] | None = None
         self.task: asyncio.Task[None] | None = None
@@ -142,12 +147,10 @@ class AsyncInbox(OpenCall):
     # -- the transport's thread
 
     def feed(self, inputs: Sequence[Any], size: int) -> None:
-        self._fed.append((inputs, size))
-        self._strategy.touched(self)
+        self._strategy.news.append((self, inputs, size))
 
     def end(self) -> None:
-        self._ended = True
-        self._strategy.touched(self)
+        self._strategy.news.append((self, (), 0))
 
     def leave(self) -> None:
         self.left = True
@@ -155,47 +158,87 @@ class AsyncInbox(OpenCall):
 
     # -- the event loop
 
-    async def inputs(self, view: Callable[[Any], Any] | None = None) -> AsyncIterator[Any]:
-        # All in one function: what it calls and awaits would be created anew for each batch, which for a kind with
-        # many keys is as good as each message.
-        strategy, caller, fed = self._strategy, self.caller, self._fed
+    def hear(self, news: "News") -> None:
+        """What came, in order: messages, or none to say that there are no more."""
+        if not news[1]:
+            self._ended = True
+        elif self._next is None:
+            self._next = news
+        elif self._rest is None:
+            self._rest = deque((news,))
+        else:
+            self._rest.append(news)
+
+    def inputs(self, view: Callable[[Any], Any] | None = None) -> AsyncIterator[Any]:
+        self._batch = _NOTHING
+        self._view = view
+        return self
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        # What it awaits is created anew for each batch, which for a kind with many keys is as good as each message: so
+        # there is no coroutine beside this one.
+        strategy, caller = self._strategy, self.caller
+        for each in self._batch:
+            if caller.gone:
+                break
+            return each
+        if self._count:  # whoever comes here is done with the batch before
+            caller.released(self._count, self._size)
+            self._count = 0
+            self._batch = _NOTHING
+            if self._next is not None:
+                await asyncio.sleep(0)  # what never runs dry leaves other tasks their turn
         while True:
-            if self._taken[0]:  # whoever comes here is done with the batch before
-                caller.released(*self._taken)
-                self._taken = _NOTHING
-                if self._next or fed:
-                    await asyncio.sleep(0)  # what never runs dry leaves other tasks their turn
-            while not self._next and not fed and not self._ended and not self.left:
+            while self._next is None and not self._ended and not self.left:
+                if self.waiter is not None and not self.waiter.done():
+                    raise RuntimeError("the next message is being waited for already: await one before the other")
                 self.waiter = strategy.loop.create_future()
                 await self.waiter
                 self.waiter = None
             if self.left:
                 if strategy.keyed:
                     raise asyncio.CancelledError  # also to a handler that has caught the one of its task
-                return
-            if strategy.keyed and not caller.ready:
-                # Or each of very many keys would make one more result for a peer that does not read.
-                await room_for(caller)
-                continue
-            if not self._next:
-                self._next = fed[:]
-                del fed[: len(self._next)]
-                self._next.reverse()
-                if not self._next:
-                    self.closing()
-                    return
-            inputs, size = self._next.pop()
-            self._taken = (len(inputs), size)
-            for each in inputs if view is None else map(view, inputs):
-                if caller.gone:
-                    break
-                yield each
+                raise StopAsyncIteration
+            if not strategy.keyed or caller.ready:
+                break
+            # Or each of very many keys would make one more result for a peer that does not read.
+            await room_for(caller)
+        return self._take()
+
+    def _take(self) -> Any:
+        """Begin with the next messages: return the first."""
+        if self._next is None:
+            self.closing()
+            raise StopAsyncIteration
+        _, inputs, self._size = self._next
+        self._count = len(inputs)
+        rest = self._rest
+        if rest is None:
+            self._next = None
+        else:
+            self._next = rest.popleft()
+            if not rest:
+                self._rest = None
+        view = self._view
+        if self._count == 1:
+            return inputs[0] if view is None else view(inputs[0])
+        self._batch = iter(inputs) if view is None else map(view, inputs)
+        return next(self._batch)
 
     async def drain(self) -> bool:
         """Pass over what the handler has not read, to the end of the call; return whether its stream is still there."""
+        if self.waiter is not None:
+            self.waiter.cancel()  # it is not the handler's any more, which may have left somebody waiting
         async for _ in self.inputs():
             pass
         return not self.left
+
+
+News = tuple[AsyncInbox, Sequence[Any], int]
+"""Messages for a call, which took that many bytes; or none, when there are no more."""
 
 
 class OpenTaskStrategy:
@@ -223,10 +266,11 @@ class OpenTaskStrategy:
         self.keyed = limit is None
         # Appended to by the transport's thread, cut at the front by the loop's.
         self._new: deque[AsyncInbox] = deque()
-        self._touched: deque[AsyncInbox] = deque()
+        self.news: deque[News] = deque()
+        """What calls are to hear with the next ``kick``."""
         self._left: deque[AsyncInbox] = deque()
         self._pump_due = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], AsyncInbox] = {}
         self._closed = False
 
     # -- the transport's thread
@@ -239,16 +283,12 @@ class OpenTaskStrategy:
         self._new.append(call)
         return call
 
-    def touched(self, call: AsyncInbox) -> None:
-        """The call's task is to be woken with the next ``kick``."""
-        self._touched.append(call)
-
     def was_left(self, call: AsyncInbox) -> None:
         """The call's task is to end; whoever says so kicks."""
         self._left.append(call)
 
     def kick(self) -> None:
-        if not self._pump_due and (self._new or self._touched or self._left):
+        if not self._pump_due and (self._new or self.news or self._left):
             self._pump_due = True
             self.loop.call_soon_threadsafe(self._pump)
 
@@ -267,13 +307,15 @@ class OpenTaskStrategy:
         while self._new:
             call = self._new.popleft()
             if not self._closed:
-                task = self.loop.create_task(self._run(call), name="numaflow-call")
-                call.task = task
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-        touched = self._touched
-        while touched:
-            waiter = touched.popleft().waiter
+                task = call.task = self.loop.create_task(self._run(call), name="numaflow-call")
+                self._tasks[task] = call
+                task.add_done_callback(self._done)
+        news = self.news
+        while news:
+            each = news.popleft()
+            call = each[0]
+            call.hear(each)
+            waiter = call.waiter
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)
         while self._left:
@@ -283,22 +325,22 @@ class OpenTaskStrategy:
             elif call.waiter is not None and not call.waiter.done():
                 call.waiter.set_result(None)
 
-    async def _run(self, call: AsyncInbox) -> None:
-        try:
-            if self._slots is None:
-                await run_async(self._codec, self._handler, call.caller, call, _wait, call.drain)
-                return
-            async with self._slots:
-                if not call.left:
-                    await run_async(self._codec, self._handler, call.caller, call, self._hold_back, call.drain)
-        except asyncio.CancelledError as error:
-            if not self._closed and not call.left:
-                self._on_failure(error)
-            raise
-        except BaseException as error:  # the process ends
-            self._on_failure(error)
-        finally:
-            call.task = None  # it knows what ended it, and that knows the call
+    def _run(self, call: AsyncInbox) -> Coroutine[Any, Any, None]:
+        if self._slots is None:
+            return run_async(self._codec, self._handler, call.caller, call, _wait, self._failed)
+        return self._run_limited(call, self._slots)
+
+    async def _run_limited(self, call: AsyncInbox, slots: asyncio.Semaphore) -> None:
+        async with slots:
+            if not call.left:
+                await run_async(self._codec, self._handler, call.caller, call, self._hold_back, self._failed)
+
+    def _failed(self, call: AsyncInbox, error: BaseException) -> None:
+        if not isinstance(error, asyncio.CancelledError) or not (self._closed or call.left):
+            self._on_failure(error)  # the process ends
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task).task = None
 
     async def _hold_back(self, room: Awaitable[None]) -> None:
         """Wait for the peer of a call to read; other streams' calls need not wait for that."""
