@@ -22,6 +22,7 @@ from .wire import (
     payload,
     request,
     timestamp,
+    varint,
     window,
 )
 
@@ -95,6 +96,55 @@ def test_each_call_is_fed_once_per_batch() -> None:
         (("a",), 3, 3 * sizes[0]),
         (("b",), 2, 2 * sizes[1]),
     ]
+
+
+def strange_forms(in_window: bytes, value: bytes) -> list[bytes | bytearray]:
+    """The same message in forms that the platform does not use, but protobuf allows."""
+    body = payload(["key"], value, SECOND, SECOND)
+    appended = operation(APPEND, in_window)
+    plain = request(body, appended)
+    size = varint(len(body))
+    return [
+        bytearray(plain),
+        bytes_field(2, appended) + bytes_field(1, body),
+        bytes_field(1, payload([], b"overridden", 0)) + plain,
+        bytes_field(1, body) + bytes_field(2, operation(APPEND)) + bytes_field(2, bytes_field(2, in_window)),
+        plain + number_field(9, 1),
+        b"%b%b%c\0" % (b"\x0a", size[:-1], size[-1] | 0x80) + body + bytes_field(2, appended),
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 90, 91, 92, 93, 94, 95, 96, 97, 98, 99, 100, 127, 128, 16_350, 16_384, 70_000])
+def test_forms_of_a_message(size: int) -> None:
+    """All go to the same call, with the same content, in order."""
+    value = b"\xa5" * size
+    plain = message(APPEND, WINDOW, value=value)
+    messages = [message(OPEN, WINDOW, value=value), plain, *strange_forms(WINDOW, value), plain]
+    desk = feed(*messages)  # type: ignore[arg-type]
+    ((call, inputs, size_of_all),) = desk.fed
+    assert call.token.keys == ("key",)
+    assert [(datum.keys, datum.value, datum.event_time_ns) for datum in inputs] == [(["key"], value, SECOND)] * len(
+        messages
+    )
+    assert size_of_all == sum(map(len, messages))
+
+
+def test_an_operation_that_names_something_new_is_no_known_one() -> None:
+    """A field of the operation that we do not know makes it no other window."""
+    strange = operation(APPEND, WINDOW) + bytes_field(9, b"new")
+    body = payload(["key"], b"x", SECOND)
+    desk = feed(message(OPEN, WINDOW), request(body, strange), request(body, strange), message(APPEND, WINDOW))
+    assert [len(inputs) for _, inputs, _ in desk.fed] == [4]
+
+
+@pytest.mark.parametrize("keys", [[], ["a"], ["a", "b"], [""], ["", ""], ["ab"], ["a", ""], ["ü€😀"]], ids=repr)
+def test_keys_are_told_apart(keys: list[str]) -> None:
+    others = [other for other in ([], ["a"], ["a", "b"], [""], ["", ""], ["ab"], ["a", ""]) if other != keys]
+    desk = feed(message(OPEN, WINDOW, keys), *(message(APPEND, WINDOW, other) for other in [*others, keys]))
+    assert {call.token.keys: len(inputs) for call, inputs, _ in desk.fed} == {
+        tuple(keys): 2,
+        **{tuple(other): 1 for other in others},
+    }
 
 
 def results(calls: OpenCalls, *messages: Message) -> list[bytes]:

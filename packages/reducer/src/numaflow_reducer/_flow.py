@@ -16,7 +16,7 @@ from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import OpenCall
 from numaflow_core.times import timestamp_to_ns
 from numaflow_core.windows import IntervalWindow, Metadata
-from numaflow_core.wire import SIZES, reader, tag
+from numaflow_core.wire import SIZES, first_field, reader, tag
 
 from ._datatypes import Datum
 from ._proto.reduce_pb2 import ReduceRequest, ReduceResponse
@@ -30,7 +30,11 @@ _APPEND: Final = ReduceRequest.WindowOperation.APPEND
 _WINDOW: Final = tag(ReduceResponse.WINDOW_FIELD_NUMBER)
 _EOF: Final = ReduceResponse(EOF=True).SerializeToString()
 
+_PAYLOAD: Final = tag(ReduceRequest.PAYLOAD_FIELD_NUMBER)[0]
+_OPERATION: Final = tag(ReduceRequest.OPERATION_FIELD_NUMBER)
+
 _read = reader(ReduceRequest)
+_read_payload = reader(ReduceRequest.Payload)
 _view = Datum._view
 
 
@@ -41,7 +45,7 @@ class Window:
 
     def __init__(self, wire: WireWindow, data: bytes) -> None:
         """``data`` is the window as it came, which is how it is sent back."""
-        self.calls: dict[Keys, OpenCall] = {}
+        self.calls: dict[str | Keys, OpenCall] = {}
         self.operations: list[bytes] = []
         self.metadata = Metadata(IntervalWindow.from_ns(timestamp_to_ns(wire.start), timestamp_to_ns(wire.end)))
         self.response = b"%b%b%b" % (_WINDOW, SIZES[len(data)], data)
@@ -58,14 +62,18 @@ class Token:
         self.keys = keys
 
 
+def _keys(name: str | Keys) -> Keys:
+    return (name,) if isinstance(name, str) else name
+
+
 class _WindowsFlow(ABC):
     """Implements ``OpenFlow``."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._feed = Feed(desk)
-        # By the bytes of an operation, OPEN or APPEND, and of the window: exact, whatever the units are, and quicker to
-        # look up than what the bytes say.
+        # By the field of an operation, OPEN or APPEND, and its window, in bytes: exact, whatever the units are, and
+        # quicker to look up than what the bytes say.
         self._windows: dict[bytes, Window] = {}
         self._open: dict[bytes, Window] = {}
         self._eof = b""  # no message, no window, nothing to end
@@ -74,17 +82,25 @@ class _WindowsFlow(ABC):
         """Feed the calls, and end those of a window that is closed."""
         windows, add = self._windows, self._add
         for message in messages:
-            request = _read(message)
-            operation = request.operation.SerializeToString()
-            window = windows.get(operation) or self._look_up(operation, request, len(message))
+            # The platform writes the payload, then the operation, and that is the same in all messages of a window.
+            payload, operation = first_field(message, _PAYLOAD)
+            window = windows.get(operation)
             if window is not None:
-                payload = request.payload
-                keys = payload.keys[:]
-                if not keys and not request.HasField("payload"):
-                    raise ProtocolError(f"{METHOD}: expected a message with a payload")
-                add(window, keys, payload, message)
+                add(window, _read_payload(payload), message)
+            else:
+                self._receive(message)
         self._feed.flush()
         return ()
+
+    def _receive(self, message: Buffer) -> None:
+        request = _read(message)
+        operation = request.operation.SerializeToString()
+        name = b"%b%b%b" % (_OPERATION, SIZES[len(operation)], operation)
+        window = self._windows.get(name) or self._look_up(name, request, len(message))
+        if window is not None:
+            if not request.HasField("payload"):
+                raise ProtocolError(f"{METHOD}: expected a message with a payload")
+            self._add(window, request.payload, message)
 
     def half_closed(self) -> None:
         """All windows are closed."""
@@ -100,7 +116,7 @@ class _WindowsFlow(ABC):
         return (self._eof,) if self._eof else ()
 
     @abstractmethod
-    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
+    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
         """A message of an open window."""
 
     def _look_up(self, name: bytes, request: ReduceRequest, size: int) -> Window | None:
@@ -134,18 +150,19 @@ class _WindowsFlow(ABC):
         if window is not None:
             for name in window.operations:
                 del self._windows[name]
-            close_together(self._desk, [window.calls[keys] for keys in sorted(window.calls)])
+            close_together(self._desk, [window.calls[name] for name in sorted(window.calls, key=_keys)])
             window.calls.clear()
 
 
 class WindowFlow(_WindowsFlow):
     """Has a call for each key of each window."""
 
-    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
-        key = tuple(keys)
-        call = window.calls.get(key)
+    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
+        keys = payload.keys[:]
+        name = keys[0] if len(keys) == 1 else tuple(keys)  # which is quicker to find, and never equals a tuple
+        call = window.calls.get(name)
         if call is None:
-            call = window.calls[key] = self._desk.begin(Token(window, key))
+            call = window.calls[name] = self._desk.begin(Token(window, tuple(keys)))
         self._feed.add(call, _view(payload, ""), len(message))
 
 
@@ -160,8 +177,8 @@ class WindowPartFlow(WindowFlow):
 class WindowParentFlow(_WindowsFlow):
     """Has a call for each window, in front of workers: its parts have calls for the keys."""
 
-    def _add(self, window: Window, keys: list[str], payload: ReduceRequest.Payload, message: Buffer) -> None:
+    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
         call = window.calls.get(())
         if call is None:
             call = window.calls[()] = self._desk.begin(window)
-        self._feed.add(call, (keys_number(keys), message), len(message))
+        self._feed.add(call, (keys_number(payload.keys), message), len(message))
