@@ -52,8 +52,9 @@ class _Link(Link):
         part = self._streams.setdefault(stream, [0, 0])
         part[0] += len(calls)
         part[1] += size
-        self.unanswered += len(calls)
-        self.unanswered_bytes += size
+        if stream not in self._held_back:  # or they count when the stream goes on, which it is about to
+            self.unanswered += len(calls)
+            self.unanswered_bytes += size
         self.send(FrameType.CALLS, stream, calls)
 
     def leave(self, stream: int) -> None:
