@@ -45,6 +45,8 @@ WITHOUT_DATUM: Final = {"numaflow_servingstore", "numaflow_sideinput", "numaflow
 
 _BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK: Final = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
+_TABLE: Final = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
+_CELL_ENDS: Final = re.compile(r"(?<!\\)\|")
 _HEADING: Final = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
@@ -152,6 +154,16 @@ def test_links_lead_somewhere(document: Path) -> None:
         if not exists or (anchor and anchor not in map(_anchor, _HEADING.findall(_prose(target)))):
             lost.append(link)
     assert lost == []
+
+
+@each_document
+def test_rows_of_tables_have_as_many_cells_as_their_headers(document: Path) -> None:
+    wrong = []
+    for table in _TABLE.findall(_prose(document)):
+        header, rule, *rows = [_CELL_ENDS.split(line.strip().removesuffix("|")) for line in table.splitlines()]
+        assert all(re.fullmatch(r" *:?-+:? *", cell) for cell in rule[1:]), header
+        wrong += [row for row in (rule, *rows) if len(row) != len(header)]
+    assert wrong == []
 
 
 # -- what the README says of the code
