@@ -79,14 +79,20 @@ def begin() -> tuple[ProcessStrategy, Link]:
     return strategy, link
 
 
+def begin_paused() -> tuple[ProcessStrategy, Link, Caller]:
+    """Two calls, one reply, and a peer that does not read it."""
+    strategy, link = begin()
+    caller = Caller(strategy)
+    caller.submit(b"1", b"2")
+    caller.ready = False
+    link.answer(1, replies=1, finished=0)
+    assert link.said == [FrameType.PAUSE]
+    return strategy, link, caller
+
+
 def test_calls_that_are_given_just_before_a_paused_stream_goes_on_count_once() -> None:
     async def run() -> None:
-        strategy, link = begin()
-        caller = Caller(strategy)
-        caller.submit(b"1", b"2")
-        caller.ready = False
-        link.answer(1, replies=1, finished=0)
-        assert link.said == [FrameType.PAUSE]
+        _, link, caller = begin_paused()
         caller.read()
         caller.submit(b"3", b"4")
         caller.call_back()
@@ -125,11 +131,7 @@ def test_calls_of_a_paused_stream_leave_their_places_to_others() -> None:
 
 def test_paused_stream_that_is_over_takes_nothing_with_it() -> None:
     async def run() -> None:
-        strategy, link = begin()
-        caller = Caller(strategy)
-        caller.submit(b"1", b"2")
-        caller.ready = False
-        link.answer(1, replies=1, finished=0)
+        strategy, link, caller = begin_paused()
         caller.gone = True
         strategy.left(caller)  # type: ignore[arg-type]
         caller.call_back()
