@@ -17,7 +17,7 @@ MakePush = Callable[[Callable[..., Any], OpenCall], tuple[Any, Push]]
 class Mailbox(OpenCall):
     """One key's messages on their way to its ``Push``."""
 
-    __slots__ = ("_ended", "_fed", "_finished", "_output", "_over", "_push", "_results", "_strategy", "busy")
+    __slots__ = ("_ended", "_fed", "_finished", "_output", "_push", "_results", "_strategy", "busy")
 
     _push: Push  # made when a thread first looks in
 
@@ -27,8 +27,7 @@ class Mailbox(OpenCall):
         # Appended to by the transport's thread, cut at the front by whichever thread looks in.
         self._fed: list[tuple[Sequence[Any], int]] = []
         self._ended = False
-        self._finished = False
-        self._over = False  # nobody is to look in any more
+        self._finished = False  # nobody is to look in any more
         self._output: Output | None = None
         self._results: Iterator[Any] | None = None  # of a look that had to wait for the peer
         self.busy = False
@@ -52,7 +51,7 @@ class Mailbox(OpenCall):
 
     def waits(self) -> bool:
         """Whether there is something to do."""
-        return not self._over and (self.left or self._ended or bool(self._fed))
+        return not self._finished and (self.left or self._ended or bool(self._fed))
 
     # -- a handler's thread
 
@@ -77,10 +76,11 @@ class Mailbox(OpenCall):
                 self._results = results
                 return False
         self._results = None
-        if self._finished and not self.left:
+        if self._finished:
             output = self._output
             self._let_go()
-            output.finish()
+            if not self.left:
+                output.finish()
         return True
 
     def _look(self, items: Callable[[Any], Iterable[Any]]) -> Iterator[Any]:
@@ -108,11 +108,11 @@ class Mailbox(OpenCall):
         if isinstance(results, Iterator) and hasattr(results, "close"):
             results.close()
         self._fed.clear()
+        self._finished = True
         self._let_go()
 
     def _let_go(self) -> None:
         """Nobody looks in any more. What is kept refers back to this, and would be left to the garbage collector."""
-        self._over = True
         self._output = None
         if hasattr(self, "_push"):
             del self._push
