@@ -6,44 +6,18 @@ from contextlib import suppress
 
 import pytest
 
-from numaflow_core.strategy import OpenCall, StreamCodec
+from numaflow_core.buffers import Outgoing
+from numaflow_core.strategy import StreamCodec
 from numaflow_core.strategy._tasks import OpenTaskStrategy
+
+from .callers import Caller, Encoder
 
 PATIENCE = 15.0
 
 Handler = Callable[[AsyncIterator[bytes]], Awaitable[Iterable[bytes]]]
 
 
-class Encoder:
-    def add(self, result: bytes) -> bytes:
-        return result
-
-    def finish(self) -> tuple[()]:
-        return ()
-
-
 CODEC = StreamCodec(lambda handler, call: (None, handler(call.inputs())), lambda results: results, lambda _: Encoder())
-
-
-class Caller:
-    """Notes what a call does."""
-
-    ready = True
-    gone = False
-
-    def __init__(self) -> None:
-        self.replies: list[bytes] = []
-        self.is_finished = asyncio.Event()
-        self.given_back = 0
-
-    def reply(self, message: bytes) -> None:
-        self.replies.append(message)
-
-    def finished(self, call: OpenCall) -> None:
-        self.is_finished.set()
-
-    def released(self, count: int, size: int) -> None:
-        self.given_back += size
 
 
 class Conversation:
@@ -51,7 +25,8 @@ class Conversation:
 
     def __init__(self, handler: Handler, limit: int | None) -> None:
         self.failures: list[BaseException] = []
-        self.caller = Caller()
+        self._finished = asyncio.Event()
+        self.caller = Caller(self._finished.set)
         self.strategy = OpenTaskStrategy(
             handler,
             CODEC,
@@ -59,17 +34,17 @@ class Conversation:
             self.failures.append,
             asyncio.get_running_loop(),
         )
-        self.call = self.strategy.begin(self.caller, None)  # type: ignore[arg-type]
+        self.call = self.strategy.begin(self.caller, None)
         self.strategy.kick()
 
     def send(self, *messages: bytes) -> None:
         self.call.feed(messages, sum(map(len, messages)))
         self.strategy.kick()
 
-    async def finish(self) -> list[bytes]:
+    async def finish(self) -> list[Outgoing]:
         self.call.end()
         self.strategy.kick()
-        await asyncio.wait_for(self.caller.is_finished.wait(), PATIENCE)
+        await asyncio.wait_for(self._finished.wait(), PATIENCE)
         return self.caller.replies
 
 

@@ -10,34 +10,9 @@ import pytest
 from numaflow_core.strategy import OpenCall, StreamCodec
 from numaflow_core.strategy._mailboxes import Mailbox, MailboxStrategy
 
+from .callers import Caller, Encoder
+
 PATIENCE = 15.0
-
-
-class Caller:
-    """Notes what calls do."""
-
-    ready = True
-    gone = False
-
-    def __init__(self) -> None:
-        self.replies: list[bytes] = []
-        self.calls_finished: list[OpenCall] = []
-
-    def reply(self, message: bytes) -> None:
-        self.replies.append(message)
-
-    def finished(self, call: OpenCall) -> None:
-        self.calls_finished.append(call)
-
-    def released(self, count: int, size: int) -> None: ...
-
-
-class Encoder:
-    def add(self, result: bytes) -> bytes:
-        return result
-
-    def finish(self) -> tuple[()]:
-        return ()
 
 
 class Count:
@@ -90,7 +65,7 @@ def strategy(made: list[Count]) -> Any:
 def catch_up(strategy: MailboxStrategy) -> None:
     """Wait until the thread has done all that it has been given."""
     reached = threading.Event()
-    strategy.begin(Caller(), None).feed([reached.set], 1)  # type: ignore[arg-type]
+    strategy.begin(Caller(), None).feed([reached.set], 1)
     strategy.kick()
     assert reached.wait(PATIENCE)
 
@@ -98,8 +73,8 @@ def catch_up(strategy: MailboxStrategy) -> None:
 def test_end_that_is_seen_before_it_is_told_comes_once(strategy: Strategy) -> None:
     caller = Caller()
     gate = threading.Event()
-    strategy.begin(Caller(), None).feed([lambda: gate.wait(PATIENCE)], 1)  # type: ignore[arg-type]
-    call = strategy.begin(caller, None)  # type: ignore[arg-type]
+    strategy.begin(Caller(), None).feed([lambda: gate.wait(PATIENCE)], 1)
+    call = strategy.begin(caller, None)
     call.feed([lambda: None], 1)
     strategy.kick()
 
@@ -119,7 +94,7 @@ def test_end_that_is_seen_before_it_is_told_comes_once(strategy: Strategy) -> No
 def test_what_a_key_has_made_is_let_go_when_the_stream_is_over(strategy: Strategy, made: list[Count]) -> None:
     """Also when that happens while a thread looks in, which is not told then."""
     caller = Caller()
-    call = strategy.begin(caller, None)  # type: ignore[arg-type]
+    call = strategy.begin(caller, None)
     entered, gate = threading.Event(), threading.Event()
 
     def wait() -> None:
