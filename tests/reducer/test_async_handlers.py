@@ -126,6 +126,34 @@ def test_more_open_keys_than_any_limit(tmp_path: Path) -> None:
     serve(ReduceAsyncServer, count, tmp_path, talk)
 
 
+def test_handler_that_waits_for_a_limited_time_misses_nothing(tmp_path: Path) -> None:
+    gave_up = threading.Event()
+
+    async def impatient(keys: list[str], datums: AsyncIterable[Datum], md: Metadata) -> Message:
+        found: list[bytes] = []
+        iterator = aiter(datums)
+        while True:
+            try:
+                found.append((await asyncio.wait_for(anext(iterator), 0.001)).value)
+            except asyncio.TimeoutError:
+                gave_up.set()
+            except StopAsyncIteration:
+                return Message(b" ".join(found), keys=keys)
+
+    def talk(client: ReduceClient) -> None:
+        with client.open() as window:
+            for number in range(100):
+                window.send((["a"], b"%d" % number), (["b"], b"x"))
+                if number % 10 == 0:
+                    gave_up.clear()
+                    assert gave_up.wait(PATIENCE)
+            results = window.close()
+        numbers = b" ".join(b"%d" % number for number in range(100))
+        assert results == [Message(numbers, ["a"]), Message(b" ".join([b"x"] * 100), ["b"])]
+
+    serve(ReduceAsyncServer, impatient, tmp_path, talk)
+
+
 def test_output_only_takes_messages(tmp_path: Path) -> None:
     async def wrong(keys: list[str], datums: AsyncIterable[Datum], output: Output, md: Metadata) -> None:
         await output.put("EOF")  # type: ignore[arg-type]
