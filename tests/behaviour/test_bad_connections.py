@@ -13,6 +13,7 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
+from .conftest import only
 from .harness import Gate, resident, wait_steady
 from .raw import PREFACE, RawPeer, message
 from .talk import Talk, assert_serves
@@ -106,11 +107,10 @@ def test_window_overflow(target: Target) -> None:
     target.assert_logged("connection closed")
 
 
+@only(lambda each: not each.kind.is_unary)  # whose streams carry one message, and are granted room for all of it
 def test_peer_that_overruns_its_window(target: Target, gate: Gate) -> None:
     """Data beyond what the server has granted: the stream or the connection ends."""
     concurrency = target.combination.concurrency_of_a_stream
-    if target.combination.kind.is_unary:
-        pytest.skip("what a stream may carry is one message, and room is granted for all of it")
     with RawPeer(target.server) as peer:
         open_stream(peer)
         for number in range(concurrency):

@@ -6,7 +6,7 @@ from numaflow_core.testing import RpcEndedError
 from numaflow_core.transport import OUTPUT_LIMIT
 
 from .commands import BIG
-from .conftest import Launch
+from .conftest import Launch, only
 from .harness import Gate, ServerProcess, resident, wait_steady, wait_until
 from .kinds import WORKERS, Combination
 from .talk import Talk
@@ -69,9 +69,8 @@ def test_more_than_the_default(launch: Launch, combination: Combination, gate: G
         assert_bounded(Talk(client, combination.kind), gate, 3 * limit, combination.at_once(3 * limit, limit))
 
 
+@only(lambda each: each.type == "multiproc")  # which takes handlers of either colour
 def test_async_handlers_in_workers_are_bounded_too(launch: Launch, combination: Combination, gate: Gate) -> None:
-    if combination.type != "multiproc":
-        pytest.skip("only workers take handlers of either colour")
     server = launch("--handler", "async", "--concurrency", 15).wait_listening()
     offered = 3 * WORKERS * 15
     bound = combination._replace(type="async").at_once(offered, WORKERS * 15)
@@ -171,6 +170,16 @@ def assert_replies_wait(server: ServerProcess, size: int) -> None:
 @pytest.mark.parametrize("size", [100_000, 1_000_000])
 def test_memory_of_replies_that_nobody_reads(launch: Launch, size: int) -> None:
     assert_replies_wait(launch("--concurrency", HANDLERS).wait_listening(), size)
+
+
+def waits_in_workers(combination: Combination) -> bool:
+    """Whether workers take handlers that make their answers as the peer reads, and not all before the first is sent."""
+    return combination.type == "multiproc" and not combination._replace(type="async").collects_answers
+
+
+@only(waits_in_workers)
+def test_memory_of_replies_of_async_handlers_in_workers(launch: Launch) -> None:
+    assert_replies_wait(launch("--handler", "async", "--concurrency", HANDLERS).wait_listening(), 100_000)
 
 
 def test_client_that_never_reads_and_leaves(server: ServerProcess, combination: Combination) -> None:

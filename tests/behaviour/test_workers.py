@@ -14,7 +14,6 @@ from .conftest import Launch, only
 from .harness import Gate, ServerProcess, children, is_alive, wait_until
 from .kinds import WORKERS, Combination
 from .talk import Talk, assert_serves
-from .test_bounds import HANDLERS, assert_replies_wait
 
 pytestmark = only(lambda each: each.type == "multiproc")
 
@@ -209,9 +208,3 @@ def test_large_messages_through_workers(server: ServerProcess, combination: Comb
         sent = [(str(number), bytes([number]) * 3_000_000) for number in range(12)]
         talk.send(sent)
         assert sorted(talk.finish()) == sorted(sent)
-
-
-def test_replies_of_async_handlers_wait_for_the_peer(launch: Launch, combination: Combination) -> None:
-    if combination._replace(type="async").collects_answers:
-        pytest.skip("such a handler has made all answers before the first of them is sent")
-    assert_replies_wait(launch("--handler", "async", "--concurrency", HANDLERS).wait_listening(), 100_000)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from numaflow_core.buffers import Buffer
 from numaflow_core.kind import OpenCalls
 from numaflow_core.strategy import OpenCall
 from numaflow_reducer import Datum, Message
@@ -54,7 +55,7 @@ class Desk:
         self.later_calls.append(callback)
 
 
-def feed(*messages: bytes) -> Desk:
+def feed(*messages: Buffer) -> Desk:
     desk = Desk()
     assert WindowFlow(desk).receive(list(messages)) == ()
     return desk
@@ -98,7 +99,7 @@ def test_each_call_is_fed_once_per_batch() -> None:
     ]
 
 
-def strange_forms(in_window: bytes, value: bytes) -> list[bytes | bytearray]:
+def strange_forms(in_window: bytes, value: bytes) -> list[Buffer]:
     """The same message in forms that the platform does not use, but protobuf allows."""
     body = payload(["key"], value, SECOND, SECOND)
     appended = operation(APPEND, in_window)
@@ -120,7 +121,7 @@ def test_forms_of_a_message(size: int) -> None:
     value = b"\xa5" * size
     plain = message(APPEND, WINDOW, value=value)
     messages = [message(OPEN, WINDOW, value=value), plain, *strange_forms(WINDOW, value), plain]
-    desk = feed(*messages)  # type: ignore[arg-type]
+    desk = feed(*messages)
     ((call, inputs, size_of_all),) = desk.fed
     assert call.token.keys == ("key",)
     assert [(datum.keys, datum.value, datum.event_time_ns) for datum in inputs] == [(["key"], value, SECOND)] * len(

@@ -68,7 +68,7 @@ def test_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
     assert not read.reading._thread.is_alive()
 
 
-def test_read_that_is_told_of_what_it_has_already_hears_of_the_next() -> None:
+def test_read_that_is_told_of_what_it_has_already_hears_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     """A message is taken, and the read waits for another, before the put that brought it has told of it."""
     taken, second, over = threading.Event(), threading.Event(), threading.Event()
     heard: list[bool] = []
@@ -99,8 +99,8 @@ def test_read_that_is_told_of_what_it_has_already_hears_of_the_next() -> None:
             second.set()  # told of the first, it has looked again in vain
         return wait(timeout)
 
-    reading._keep = keep_and_be_overtaken  # type: ignore[method-assign]
-    reading._news.wait = counted  # type: ignore[method-assign]
+    monkeypatch.setattr(reading, "_keep", keep_and_be_overtaken)
+    monkeypatch.setattr(reading._news, "wait", counted)
     batches = reading.read(call(2, 60_000))
     assert [int(each.payload) for batch in batches for each in batch] == [1, 2]
     over.set()
