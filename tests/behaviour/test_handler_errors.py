@@ -222,14 +222,17 @@ def test_error_after_the_client_has_gone(launch: Launch, combination: Combinatio
 
 def test_replies_of_others_are_sent_before_the_error(launch: Launch, combination: Combination, gate: Gate) -> None:
     """What was answered before the error reaches the peer; then the stream ends."""
-    one_by_one = combination.is_bounded and not combination.kind.calls_are_rpcs
-    options = ("--threads", 1, "--concurrency", 1, "--workers", 1) if one_by_one else ()
+    in_order = combination.is_bounded and not combination.kind.calls_are_rpcs  # those of one stream, that is
+    options = ("--threads", 1, "--concurrency", 1, "--workers", 1) if in_order else ()
     server = launch(*options).wait_listening()
     with server.client() as client:
         talk = Talk(client, combination.kind)
         sent = [(str(number), b"fine") for number in range(50)]
-        bad = b"!raise late" if one_by_one else f"!raise-later {gate.path}".encode()
-        talk.spread([*sent, ("bad", bad)])
+        if in_order:
+            for each in (*sent, ("bad", b"!raise late")):
+                talk.send([each])
+        else:
+            talk.spread([*sent, ("bad", f"!raise-later {gate.path}".encode())])
         assert sorted(talk.answers(50)) == sorted(sent)
         gate.open()
         assert {outcome.code for outcome in talk.statuses()} == {"INTERNAL"}
