@@ -84,7 +84,7 @@ def test_grace_period_from_the_environment(launch: Launch, combination: Combinat
         gate.wait_entered(1)
         server.send_signal(signal.SIGTERM)
         assert talk.stream.status().code == "UNAVAILABLE"
-        assert server.wait(5) == 1
+        assert server.wait() == 1
 
 
 def loads_grpc(server: ServerProcess) -> bool:

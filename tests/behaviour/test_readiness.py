@@ -17,9 +17,9 @@ def test_is_ready_while_every_handler_sleeps(server: ServerProcess, combination:
         talk.spread(sent)
         gate.wait_entered(combination.stalls)
         for _ in range(5):
-            assert client.is_ready(combination.kind.service, timeout=1.0)
+            assert client.is_ready(combination.kind.service)
         with server.client() as newcomer:
-            assert newcomer.is_ready(combination.kind.service, timeout=1.0)
+            assert newcomer.is_ready(combination.kind.service)
         assert gate.entered() == combination.stalls
         gate.open()
         assert sorted(talk.finish()) == sorted(sent)
@@ -47,5 +47,5 @@ def test_is_ready_while_a_flood_is_waiting(server: ServerProcess, combination: C
         count = combination.kind.count(10_000)
         talk.send([(str(number), bytes(4096)) for number in range(count)])
         wait_until(lambda: talk.taken > earlier + count // 50, "the flood flows")
-        assert client.is_ready(combination.kind.service, timeout=1.0)
+        assert client.is_ready(combination.kind.service)
         talk.cancel()

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from .conftest import Launch
-from .harness import Gate, ServerProcess, children, is_alive, wait_until
+from .harness import PATIENCE, Gate, ServerProcess, children, is_alive, wait_until
 from .kinds import WORKERS, Combination
 from .talk import Talk
 
@@ -122,7 +122,7 @@ def test_second_signal_ends_at_once(
         server.wait_logged(STOPPING)
         server.send_signal(number)
         # An event loop that a handler blocks cannot be told: the exit status is the signal's all the same.
-        assert server.wait(5) == 128 + number
+        assert server.wait() == 128 + number
     assert f"{number.name}, ending at once" in server.stderr()
     assert not server.sock.exists()
     assert not server.info.exists()
@@ -158,7 +158,7 @@ def test_grace_period_over(launch: Launch, combination: Combination, gate: Gate)
             assert outcome.code == "UNAVAILABLE"
             assert "grace period" in outcome.message
             assert f"{unanswered} messages unanswered" in outcome.message
-        assert server.wait(5) == 1
+        assert server.wait() == 1
     assert "grace period" in server.stderr()
     assert not server.sock.exists()
     assert not server.info.exists()
@@ -181,7 +181,7 @@ def test_intake_ends_before_the_grace_period_does(launch: Launch, combination: C
             talk.send([(str(sent), b"more")])
             sent += 1
             try:
-                answered += len(talk.answers(1, timeout=5))
+                answered += len(talk.answers(1, PATIENCE))
             except Exception:
                 break
         assert answered > 0
@@ -198,7 +198,7 @@ def test_handler_error_while_stopping(launch: Launch, combination: Combination, 
         server.send_signal(signal.SIGTERM)
         gate.open()
         assert talk.stream.status().code == "INTERNAL"
-    assert server.wait(5) == 1
+    assert server.wait() == 1
     assert server.stderr().count("ValueError: later") == 1
 
 

@@ -194,7 +194,7 @@ def test_calls_of_a_cancelled_stream_are_not_begun(server: ServerProcess, combin
         gate.wait_entered(combination.concurrency)
         talk.cancel()
         # The server has seen the cancellation when it answers what the same connection carries after it.
-        assert client.is_ready(combination.kind.service, timeout=10)
+        assert client.is_ready(combination.kind.service)
         begun = gate.entered()
         gate.open()
         assert neighbour.ask(b"next") == b"next"

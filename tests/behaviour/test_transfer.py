@@ -135,7 +135,8 @@ def test_peer_that_keeps_no_table_of_headers(server: ServerProcess, combination:
 def test_deadline_of_the_client(server: ServerProcess, combination: Combination, gate: Gate) -> None:
     with server.client() as client:
         neighbour = Talk(client, combination.kind)
-        talk = Talk(client, combination.kind, deadline=0.5)
+        talk = Talk(client, combination.kind, deadline=0.5, opened=False)
+        talk.stream.send(*combination.kind.opening)
         talk.send([("late", gate.block())])
         assert talk.stream.status().code == "DEADLINE_EXCEEDED"
         if combination.kind.is_serial:  # the one handler there is still does what nobody waits for

@@ -105,7 +105,7 @@ def test_killed_worker_ends_the_server(
             assert outcome.code == "INTERNAL"
             assert outcome.message.startswith("UDF_EXECUTION_ERROR(unknown-container): worker ")
             assert f"(pid {workers[0]}) was killed by SIGKILL" in outcome.message
-    assert server.wait(5) == 1
+    assert server.wait() == 1
     assert server.stderr().count("was killed by SIGKILL") == 1
     assert not server.sock.exists()
     assert not server.info.exists()
@@ -114,7 +114,7 @@ def test_killed_worker_ends_the_server(
 def test_worker_killed_while_nobody_is_connected(running: tuple[ServerProcess, list[int]]) -> None:
     server, workers = running
     os.kill(workers[-1], signal.SIGSEGV)
-    assert server.wait(5) == 1
+    assert server.wait() == 1
     assert f"(pid {workers[-1]}) was killed by SIGSEGV" in server.stderr()
 
 
@@ -126,7 +126,7 @@ def test_worker_that_ends_itself(running: tuple[ServerProcess, list[int]], combi
         outcome = talk.stream.status()
         assert outcome.code == "INTERNAL"
         assert "exited with status 3" in outcome.message
-    assert server.wait(5) == 1
+    assert server.wait() == 1
 
 
 def test_workers_end_with_a_parent_that_is_killed(
@@ -151,7 +151,7 @@ def test_workers_end_with_a_parent_that_fails(
         gate.wait_entered(combination.concurrency - 1)
         talk.send([("bad", b"!raise fatal")])
         assert talk.stream.status().code == "INTERNAL"
-    assert server.wait(5) == 1
+    assert server.wait() == 1
 
 
 def test_workers_leave_signals_to_their_parent(server: ServerProcess, combination: Combination, gate: Gate) -> None:

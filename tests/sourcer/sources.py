@@ -5,6 +5,7 @@ Messages are numbered from 1 on; a number is payload and offset.
 
 import argparse
 import asyncio
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -28,8 +29,7 @@ from numaflow_sourcer import (
 )
 
 EVENT_TIME = datetime(2023, 11, 14, tzinfo=timezone.utc)
-LATE = 0.6
-"""Seconds that the late source takes."""
+POLL = 0.01
 
 
 def say(text: str) -> None:
@@ -39,9 +39,10 @@ def say(text: str) -> None:
 class Numbers(Sourcer):
     """As many as are asked for."""
 
-    def __init__(self, fail: str = "", nonsense: str = "") -> None:
+    def __init__(self, fail: str, nonsense: str, gate: str) -> None:
         self.fail = fail
         self.nonsense = nonsense
+        self.gate = gate
         self.number = 0
         self.inside = threading.Lock()
 
@@ -100,7 +101,8 @@ class Putting(Numbers):
 class Late(Numbers):
     def messages(self, datum: ReadRequest) -> Iterator[Message]:
         yield self.next()
-        time.sleep(LATE)
+        while not os.path.exists(self.gate):
+            time.sleep(POLL)
         if self.check("late"):
             return
         for _ in range(4):
@@ -160,7 +162,8 @@ class AsyncPutting(AsyncNumbers):
 class AsyncLate(AsyncNumbers):
     async def messages_async(self, datum: ReadRequest) -> AsyncIterator[Message]:
         yield self.next()
-        await asyncio.sleep(LATE)
+        while not os.path.exists(self.gate):
+            await asyncio.sleep(POLL)
         if self.check("late"):
             return
         for _ in range(4):
@@ -192,6 +195,7 @@ def main() -> None:
     parser.add_argument("--source", default="numbers")
     parser.add_argument("--fail", default="")
     parser.add_argument("--nonsense", default="")
+    parser.add_argument("--gate", default="", help="the file that the late source waits for")
     options = parser.parse_args()
     vars(numaflow_core.constants)["RUNTIME_ERRORS_DIR"] = "/nonexistent/errors"
     settings: dict[str, Any] = {
@@ -200,7 +204,9 @@ def main() -> None:
         "transport": options.transport,
         "grace_period": 10.0,
     }
-    sourcer: Any = (SYNC if options.type == "sync" else ASYNC)[options.source](options.fail, options.nonsense)
+    sourcer: Any = (SYNC if options.type == "sync" else ASYNC)[options.source](
+        options.fail, options.nonsense, options.gate
+    )
     server = (SourceServer if options.type == "sync" else SourceAsyncServer)(sourcer, **settings)
     server.start()
     say("start returned")

@@ -55,7 +55,7 @@ class BaseClient:
         """
         self._client.wait_ready(timeout)
 
-    def is_ready(self, timeout: float = 1.0) -> bool:
+    def is_ready(self, timeout: float = 10.0) -> bool:
         """Whether the server answers the platform's probe within ``timeout`` seconds."""
         return self._client.is_ready(self._kind.service, timeout)
 

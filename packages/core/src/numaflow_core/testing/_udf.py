@@ -90,7 +90,7 @@ class UdfClient:
         except grpc.FutureTimeoutError:
             raise TimeoutError(f"no server accepted a connection on {self._sock_path} in {timeout} s") from None
 
-    def is_ready(self, service: str, timeout: float = 1.0) -> bool:
+    def is_ready(self, service: str, timeout: float = 10.0) -> bool:
         """What ``IsReady`` of ``service`` (``"map.v1.Map"``) says; false if it fails, or takes more than ``timeout``
         seconds."""
         try:
