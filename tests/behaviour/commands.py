@@ -38,6 +38,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import NoReturn
 
 POLL = 0.01
+"""Seconds between two looks at whether a gate is open."""
+
+LONGEST_POLL = 0.05
+"""The same for those that have looked a few times: there may be more than a thousand in one process."""
 
 BIG = b"\xa5"
 """What large results are made of: zeros would take no memory before they are sent."""
@@ -59,10 +63,13 @@ def note(gate: str, mark: str) -> None:
         log.write(f"{mark}{os.getpid()}\n".encode())
 
 
-def gated(gate: str) -> Iterator[None]:
+def gated(gate: str) -> Iterator[float]:
+    """Yields how many seconds to sleep, until the gate is open."""
     note(gate, "+")
+    seconds = POLL
     while not os.path.exists(gate):
-        yield
+        yield seconds
+        seconds = min(seconds * 1.5, LONGEST_POLL)
     note(gate, "-")
 
 
@@ -94,8 +101,8 @@ def act(payload: bytes) -> bytes:
         return payload
     name, argument = split(payload)
     if name in ("!block", "!stall", "!raise-later"):
-        for _ in gated(argument):
-            time.sleep(POLL)
+        for seconds in gated(argument):
+            time.sleep(seconds)
         return payload if name != "!raise-later" else fail_on_purpose("later")
     return command(name, argument)
 
@@ -104,8 +111,8 @@ async def act_async(payload: bytes) -> bytes:
     if payload.startswith((b"!block", b"!raise-later")):
         name, gate = split(payload)
         try:
-            for _ in gated(gate):
-                await asyncio.sleep(POLL)
+            for seconds in gated(gate):
+                await asyncio.sleep(seconds)
         except asyncio.CancelledError:
             note(gate, "x")
             raise
