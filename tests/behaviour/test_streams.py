@@ -183,9 +183,15 @@ def test_cancelled_stream_does_no_harm(server: ServerProcess, combination: Combi
     assert_serves(server)
 
 
+def begins_in_turn(combination: Combination) -> bool:
+    """Whether calls that find no handler free wait in the process that hears first of the end of their stream. Calls
+    that take messages while they run are with the workers at once, and nothing tells when these have heard."""
+    kind = combination.kind
+    return combination.type != "multiproc" or not (kind.is_keyed or kind.closing)
+
+
+@only(begins_in_turn)
 def test_calls_of_a_cancelled_stream_are_not_begun(server: ServerProcess, combination: Combination, gate: Gate) -> None:
-    if combination.kind.is_keyed and combination.type == "multiproc":
-        pytest.skip("workers have all calls of their keys already, and nothing tells when they hear of the end")
     with server.client() as client:
         neighbour = Talk(client, combination.kind)
         talk = Talk(client, combination.kind)
