@@ -8,6 +8,7 @@ from ..buffers import Buffer, Outgoing
 from ..flow import OpenFlow
 from ..status import OK, ProtocolError, Status
 from ..strategy import OpenCall, OpenStrategy
+from ..strategy._pipe import WRITE_HIGH_WATER
 from ..transport import Stream
 from ._rpcs import UNFINISHED, PipedStream, Rpc, RpcContext, take
 
@@ -163,6 +164,9 @@ class OpenRpc(Rpc):
 
 class PipedOpenRpc(OpenRpc):
     """One worker's part of an open call."""
+
+    # There may be a handler for each of very many keys, and what all of them have made is copied into the pipe at once.
+    _most_waiting = WRITE_HIGH_WATER
 
     _stream: PipedStream
 

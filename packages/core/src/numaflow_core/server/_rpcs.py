@@ -63,6 +63,9 @@ class Rpc(ABC):
     The methods of a ``Caller`` may be called on any thread, everything else runs on the transport's.
     """
 
+    _most_waiting = OUTPUT_LIMIT
+    """Bytes of replies that may wait for the transport's thread; with more, handlers have to stop."""
+
     def __init__(self, stream: Stream, context: RpcContext) -> None:
         self._stream = stream
         self._context = context
@@ -165,7 +168,7 @@ class Rpc(ABC):
     def _count(self, size: int) -> None:
         """Replies wait for the transport's thread: handlers that are faster than it have to stop before long, too."""
         self._waiting += size
-        if self._waiting > OUTPUT_LIMIT:
+        if self._waiting > self._most_waiting:
             self.ready = False
 
     def _take_replies(self) -> list[Outgoing]:

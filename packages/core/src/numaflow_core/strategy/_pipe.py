@@ -14,7 +14,8 @@ from ..buffers import Buffer, Outgoing, coalesce
 
 _HEADER: Final = Struct("<QIIIB")
 _ROOM: Final = 256 * 1024
-_WRITE_HIGH_WATER: Final = 1 << 20
+WRITE_HIGH_WATER: Final = 1 << 20
+"""Bytes that wait to be written, with more of which the other end does not keep up."""
 
 
 class FrameType(IntEnum):
@@ -90,7 +91,7 @@ class PipeProtocol(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._pipe = cast(asyncio.Transport, transport)
-        self._pipe.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
+        self._pipe.set_write_buffer_limits(high=WRITE_HIGH_WATER)
 
     def pause_writing(self) -> None:
         self.congested = True
