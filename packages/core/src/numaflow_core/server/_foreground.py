@@ -22,6 +22,9 @@ from ._types import ShutdownCallback
 logger = logging.getLogger(__name__)
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_IGNORE: Final = "_clear_signal_handlers"
+"""aiorun's function that ignores signals."""
+
 _CANCEL_TIMEOUT: Final = 5.0
 """Seconds that tasks of the user's own get to end in, once they are cancelled."""
 
@@ -34,8 +37,8 @@ def run_in_foreground(
     """Serve until a signal, then return; after an error, raise ``SystemExit``.
 
     aiorun owns the main thread's loop and ends the tasks that users leave on it. The signals are ours: aiorun would
-    stop the loop at the first one, and the handlers of accepted messages with it. It begins by ignoring signals, so
-    they are held back from just before until our handlers are in place again.
+    stop the loop at the first one, and the handlers of accepted messages with it. So they are held back from just
+    before it begins until our handlers are in place again.
 
     ``prepare`` is called when signals are handled, and before there is an event loop.
     """
@@ -76,6 +79,7 @@ class _Foreground:
     def __init__(self, new_runtime: NewRuntime) -> None:
         self._new_runtime = new_runtime
         self._mask: set[signal.Signals | int] | None = None
+        self._ignore: Callable[[], None] | None = None
         self._runtime: Runtime | None = None
         self._signalled = False
         self._outcome: BaseException | None = None
@@ -86,12 +90,16 @@ class _Foreground:
             signal.signal(number, self._on_signal)
 
     def hold_signals(self) -> None:
-        """Keep signals waiting."""
+        """Keep signals waiting. aiorun begins by ignoring them, with which one that waits already is lost for good: so
+        it is kept from that meanwhile."""
         self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS))
+        self._ignore = vars(aiorun).get(_IGNORE)
+        vars(aiorun)[_IGNORE] = lambda: None
 
     def let_signals(self) -> None:
         """Deliver what has waited."""
         if self._mask is not None:
+            vars(aiorun)[_IGNORE] = self._ignore
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             self._mask = None
 
