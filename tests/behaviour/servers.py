@@ -5,12 +5,15 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import sys
 import threading
 import time
 from importlib import import_module
 from typing import Any
+
+import aiorun
 
 import numaflow_core.constants
 from behaviour.commands import POLL, note
@@ -66,6 +69,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--hooks", choices=["sync", "async", "raising", "gated"], help="say when hooks are called")
     parser.add_argument("--gate", default="", help="the file that gated hooks and embedded servers wait for")
     parser.add_argument("--shutdown-callback", action="store_true")
+    parser.add_argument("--early-signal", action="store_true", help="SIGTERM comes just before the loop runs")
     parser.add_argument("--start-method", help="multiprocessing's")
     parser.add_argument("--embed", choices=["serving", "stop", "raise", "twice"])
     parser.add_argument("--switch-interval", type=float, help="seconds that a thread runs before others get a turn")
@@ -128,6 +132,16 @@ def slow_disk(folder: str) -> None:
     sys.addaudithook(hook)
 
 
+def signal_early() -> None:
+    run = aiorun.run
+
+    def run_with_a_signal_waiting(*arguments: Any, **settings: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        run(*arguments, **settings)
+
+    vars(aiorun)["run"] = run_with_a_signal_waiting
+
+
 async def embed(server: Any, options: argparse.Namespace) -> None:
     for _ in range(2 if options.embed == "twice" else 1):
         try:
@@ -157,6 +171,8 @@ def main() -> None:
         logging.basicConfig(level=logging.DEBUG)
     if options.watch_order:
         watch_order(options.sock, options.info)
+    if options.early_signal:
+        signal_early()
     if options.slow_errors:
         slow_disk(options.errors_dir)
     settings: dict[str, Any] = {

@@ -126,6 +126,15 @@ def test_signal_while_starting_ends_at_once(launch: Launch, gate: Gate) -> None:
     assert not server.info.exists()
 
 
+def test_signal_just_before_the_loop_runs(launch: Launch) -> None:
+    """It must not be lost, or the process would never end."""
+    server = launch("--early-signal")
+    assert server.wait() == 128 + signal.SIGTERM
+    assert server.stderr() == "numaflow: SIGTERM, ending at once\n"
+    assert not server.sock.exists()
+    assert not server.info.exists()
+
+
 def test_stale_socket_and_info_file_are_replaced(launch: Launch, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "server.sock"))

@@ -5,7 +5,6 @@ Messages are numbered from 1 on; a number is payload and offset.
 
 import argparse
 import asyncio
-import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 import numaflow_core.constants
+from behaviour.commands import gated
 from numaflow_sourcer import (
     AckRequest,
     AsyncOutput,
@@ -29,7 +29,6 @@ from numaflow_sourcer import (
 )
 
 EVENT_TIME = datetime(2023, 11, 14, tzinfo=timezone.utc)
-POLL = 0.01
 
 
 def say(text: str) -> None:
@@ -101,8 +100,8 @@ class Putting(Numbers):
 class Late(Numbers):
     def messages(self, datum: ReadRequest) -> Iterator[Message]:
         yield self.next()
-        while not os.path.exists(self.gate):
-            time.sleep(POLL)
+        for seconds in gated(self.gate):
+            time.sleep(seconds)
         if self.check("late"):
             return
         for _ in range(4):
@@ -162,8 +161,8 @@ class AsyncPutting(AsyncNumbers):
 class AsyncLate(AsyncNumbers):
     async def messages_async(self, datum: ReadRequest) -> AsyncIterator[Message]:
         yield self.next()
-        while not os.path.exists(self.gate):
-            await asyncio.sleep(POLL)
+        for seconds in gated(self.gate):
+            await asyncio.sleep(seconds)
         if self.check("late"):
             return
         for _ in range(4):

@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _IGNORE: Final = "_clear_signal_handlers"
-"""aiorun's function that ignores signals."""
+"""aiorun's function that ignores signals, where it has one: it is not part of its interface."""
 
 _CANCEL_TIMEOUT: Final = 5.0
 """Seconds that tasks of the user's own get to end in, once they are cancelled."""
@@ -93,13 +93,16 @@ class _Foreground:
         """Keep signals waiting. aiorun begins by ignoring them, with which one that waits already is lost for good: so
         it is kept from that meanwhile."""
         self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS))
-        self._ignore = vars(aiorun).get(_IGNORE)
-        vars(aiorun)[_IGNORE] = lambda: None
+        if _IGNORE in vars(aiorun):
+            self._ignore = vars(aiorun)[_IGNORE]
+            vars(aiorun)[_IGNORE] = lambda: None
 
     def let_signals(self) -> None:
         """Deliver what has waited."""
-        if self._mask is not None:
+        if self._ignore is not None:
             vars(aiorun)[_IGNORE] = self._ignore
+            self._ignore = None
+        if self._mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
             self._mask = None
 
