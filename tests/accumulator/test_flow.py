@@ -9,7 +9,7 @@ from accumulator.handlers import Echo, Sorter
 from numaflow_accumulator import _flow
 from numaflow_accumulator._codec import CALLS
 from numaflow_accumulator._flow import SILENCE, AccumulatorFlow
-from numaflow_core.status import ProtocolError
+from numaflow_core.wire.status import ProtocolError
 
 from .loopback import Loopback
 from .wire import APPEND, CLOSE, MAX_UTC, OPEN, SECOND, Reply, bytes_field, keyed_window, parse, payload, request

@@ -11,9 +11,9 @@ from accumulator.handlers import Echo
 from numaflow_accumulator import Datum, Message
 from numaflow_accumulator._codec import CALLS
 from numaflow_accumulator._flow import AccumulatorFlow, Life
-from numaflow_core.buffers import Pieces
 from numaflow_core.strategy import OpenCall
-from numaflow_core.wire import reader
+from numaflow_core.wire.buffers import Pieces
+from numaflow_core.wire.protobuf import reader
 
 from .loopback import Loopback
 from .wire import (

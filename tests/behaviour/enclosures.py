@@ -7,7 +7,7 @@ under test do so too; ``enclosed_handlers.py`` looks at the bytes before they do
 from google.protobuf.descriptor_pb2 import UninterpretedOption
 from google.protobuf.message import DecodeError
 
-from numaflow_core.buffers import Buffer
+from numaflow_core.wire.buffers import Buffer
 
 
 def enclosure(id: str, payload: bytes) -> bytes:

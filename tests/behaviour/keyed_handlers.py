@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from behaviour.commands import NonsenseWantedError, act, act_async, note, split
 from behaviour.handlers import NONSENSE, Kind
-from numaflow_core.datum import BaseDatum
+from numaflow_core.values.datum import BaseDatum
 
 _M = TypeVar("_M")
 

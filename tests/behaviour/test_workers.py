@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from numaflow_core.cpus import available_cpus
+from numaflow_core.server._cpus import available_cpus
 
 from .conftest import Launch, only
 from .harness import Gate, ServerProcess, children, is_alive, wait_until

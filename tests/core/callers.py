@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from numaflow_core.buffers import Buffer, Outgoing
-from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import OpenCall
+from numaflow_core.wire.buffers import Buffer, Outgoing
+from numaflow_core.wire.status import ProtocolError
 
 
 class Caller:

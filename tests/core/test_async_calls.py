@@ -6,9 +6,9 @@ from contextlib import suppress
 
 import pytest
 
-from numaflow_core.buffers import Outgoing
 from numaflow_core.strategy import StreamCodec
 from numaflow_core.strategy._tasks import OpenTaskStrategy
+from numaflow_core.wire.buffers import Outgoing
 
 from .callers import Caller, Encoder
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from numaflow_core import cpus
+from numaflow_core.server import _cpus as cpus
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from numaflow_core.buffers import Buffer
 from numaflow_core.flow import Handshake, SerialFlow, SingleFlow
-from numaflow_core.status import ProtocolError, StatusCode
 from numaflow_core.strategy import OpenCall
+from numaflow_core.wire.buffers import Buffer
+from numaflow_core.wire.status import ProtocolError, StatusCode
 
 SHAKE = Handshake(lambda message: message == b"hello", b"welcome")
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaflow_core.status import ProtocolError, Status, StatusCode
-from numaflow_core.transport._headers import check_request, parse_timeout, percent_encode, trailers
+from numaflow_core.wire.headers import check_request, parse_timeout, percent_encode, trailers
+from numaflow_core.wire.status import ProtocolError, Status, StatusCode
 
 REQUEST = {":method": "POST", "content-type": "application/grpc"}
 

@@ -14,10 +14,10 @@ from typing import Any
 import grpc
 import pytest
 
-from numaflow_core.buffers import Buffer, Pieces, count_bytes
-from numaflow_core.status import OK, ProtocolError, Status, StatusCode
 from numaflow_core.transport import INITIAL_WINDOW, OUTPUT_LIMIT, Stream
 from numaflow_core.transport._grpcio import GrpcioTransport
+from numaflow_core.wire.buffers import Buffer, Pieces, count_bytes
+from numaflow_core.wire.status import OK, ProtocolError, Status, StatusCode
 
 WAIT = 10.0
 KIB = 1024

@@ -23,11 +23,11 @@ from hyperframe.frame import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numaflow_core.buffers import Buffer, count_bytes
-from numaflow_core.status import OK, ProtocolError
 from numaflow_core.transport import Stream
 from numaflow_core.transport._h2 import H2Transport
 from numaflow_core.transport._h2_protocol import H2Protocol
+from numaflow_core.wire.buffers import Buffer, count_bytes
+from numaflow_core.wire.status import OK, ProtocolError
 
 PATH = "/test/Echo"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"

@@ -7,7 +7,7 @@ import pytest
 
 from numaflow_core.transport import INITIAL_WINDOW, STREAM_WINDOW
 from numaflow_core.transport._h2_stream import H2Stream
-from numaflow_core.transport._messages import MessageReader
+from numaflow_core.wire.messages import MessageReader
 
 MESSAGE: Final = bytes(64 * 1024 - 5)
 FRAMED: Final = b"\0" + len(MESSAGE).to_bytes(4, "big") + MESSAGE

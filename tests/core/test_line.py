@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from numaflow_core.buffers import Outgoing
 from numaflow_core.strategy._line import LIMIT, PATIENCE, Discard, Line
+from numaflow_core.wire.buffers import Outgoing
 
 
 class Member:

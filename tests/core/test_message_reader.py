@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaflow_core.buffers import Buffer, Pieces
-from numaflow_core.status import ProtocolError, StatusCode
-from numaflow_core.transport._messages import MessageReader, frame_messages
+from numaflow_core.wire.buffers import Buffer, Pieces
+from numaflow_core.wire.messages import MessageReader, frame_messages
+from numaflow_core.wire.status import ProtocolError, StatusCode
 
 LIMIT = 3 << 20
 

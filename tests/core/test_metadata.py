@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaflow_core.metadata import SystemMetadata, UserMetadata
+from numaflow_core.values.metadata import SystemMetadata, UserMetadata
 
 groups = st.dictionaries(
     st.text(max_size=5), st.dictionaries(st.text(max_size=5), st.binary(max_size=5), max_size=3), max_size=3

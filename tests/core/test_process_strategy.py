@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from numaflow_core.buffers import Buffer
 from numaflow_core.strategy._pipe import Frame, FrameType
 from numaflow_core.strategy._processes import ProcessStrategy, _Link
 from numaflow_core.strategy._workers import Worker
+from numaflow_core.wire.buffers import Buffer
 
 from .callers import Caller
 

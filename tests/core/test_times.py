@@ -7,7 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaflow_core.times import datetime_to_ns, ns_to_datetime, timestamp_to_ns
+from numaflow_core.values.times import datetime_to_ns, ns_to_datetime, timestamp_to_ns
 
 aware = st.datetimes(
     timezones=st.sampled_from([timezone.utc, timezone(timedelta(hours=5, minutes=30)), timezone(-timedelta(hours=11))])

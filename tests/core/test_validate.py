@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numaflow_core.validate import check_bytes, check_positive, check_strings
+from numaflow_core.values.validate import check_bytes, check_positive, check_strings
 
 
 @given(st.binary())

@@ -2,7 +2,7 @@
 
 import pytest
 
-from numaflow_core.wire import first_field
+from numaflow_core.wire.protobuf import first_field
 from protobuf_bytes import field
 
 TAG = 0x0A  # field 1, of bytes

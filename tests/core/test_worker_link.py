@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from numaflow_core.buffers import Buffer, Outgoing
 from numaflow_core.flow import PipedFlow
 from numaflow_core.server._rpcs import PipedCallsRpc
 from numaflow_core.server._workers import _ParentLink
-from numaflow_core.status import ProtocolError, StatusCode
 from numaflow_core.strategy._pipe import Frame, FrameType
+from numaflow_core.wire.buffers import Buffer, Outgoing
+from numaflow_core.wire.status import ProtocolError, StatusCode
 
 
 class Refusing(PipedFlow):

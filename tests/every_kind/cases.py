@@ -12,7 +12,7 @@ import pytest
 import numaflow_mapper as mapper
 import numaflow_sinker as sinker
 import numaflow_sourcetransformer as transformer
-from numaflow_core.nack import NackOptions
+from numaflow_core.values.nack import NackOptions
 from numaflow_mapper.testing import BatchMapClient, MapClient, MapStreamClient
 from numaflow_sinker.testing import SinkClient
 from numaflow_sourcetransformer.testing import SourceTransformClient

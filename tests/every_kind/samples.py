@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 import numaflow_mapper
 import numaflow_sinker
 import numaflow_sourcetransformer
-from numaflow_core.buffers import LARGE
-from numaflow_core.datum import BaseDatum
-from numaflow_core.metadata import UserMetadata
-from numaflow_core.nack import NackOptions
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.values.metadata import UserMetadata
+from numaflow_core.values.nack import NackOptions
+from numaflow_core.wire.buffers import LARGE
 
 NOW: Final = datetime(2024, 7, 1, 12, 30, 15, 123_456, tzinfo=timezone.utc)
 

@@ -11,7 +11,7 @@ import pytest
 import numaflow_mapper as mapper
 from every_kind.cases import CASES, OPTIONS, Case, both_colours, every_case, with_client
 from every_kind.samples import NOW
-from numaflow_core.metadata import SystemMetadata, UserMetadata
+from numaflow_core.values.metadata import SystemMetadata, UserMetadata
 from numaflow_mapper.testing import MapStreamClient
 from numaflow_sinker.testing import RpcEndedError
 

@@ -12,11 +12,11 @@ import numaflow_mapper
 import numaflow_sinker
 import numaflow_sourcetransformer
 from every_kind.samples import NOW, fill, groups, texts
-from numaflow_core.buffers import Buffer
-from numaflow_core.datum import BaseDatum
 from numaflow_core.flow import Handshake
 from numaflow_core.kind import Calls, OpenCalls
-from numaflow_core.status import ProtocolError, StatusCode
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.wire.buffers import Buffer
+from numaflow_core.wire.status import ProtocolError, StatusCode
 from numaflow_mapper import _batch_codec, _stream_codec
 from numaflow_mapper import _codec as map_codec
 from numaflow_mapper._proto.map_pb2 import MapRequest, MapResponse

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from every_kind.samples import DATUMS, NOW, fill, groups, texts
-from numaflow_core.datum import BaseDatum
-from numaflow_core.metadata import SystemMetadata, UserMetadata
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.values.metadata import SystemMetadata, UserMetadata
 
 UNKNOWN_NS = -1_000_000
 

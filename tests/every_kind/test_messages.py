@@ -11,7 +11,7 @@ import numaflow_mapper
 import numaflow_sinker
 import numaflow_sourcetransformer
 from every_kind.samples import NOW
-from numaflow_core.messages import BaseMessages
+from numaflow_core.values.messages import BaseMessages
 from numaflow_mapper import BatchResponse, BatchResponses, NackOptions, SystemMetadata, UserMetadata
 from numaflow_sinker import Response, Responses
 

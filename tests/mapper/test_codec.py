@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from every_kind.samples import options, tagged, texts
-from numaflow_core.buffers import Outgoing
+from numaflow_core.wire.buffers import Outgoing
 from numaflow_mapper import BatchResponse, Message, Messages
 from numaflow_mapper._batch_codec import BATCH, _Batches
 from numaflow_mapper._codec import encode

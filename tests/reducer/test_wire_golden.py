@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from numaflow_core.buffers import Buffer
 from numaflow_core.kind import OpenCalls
 from numaflow_core.strategy import OpenCall
+from numaflow_core.wire.buffers import Buffer
 from numaflow_reducer import Datum, Message
 from numaflow_reducer._codec import REDUCE, REDUCE_STREAM
 from numaflow_reducer._flow import WindowFlow

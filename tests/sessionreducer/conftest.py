@@ -12,7 +12,7 @@ import pytest
 from behaviour.fixtures import Launch, each_combination, gate, launch, server, shared_server
 from behaviour.harness import PATIENCE, ServerProcess
 from behaviour.kinds import SESSION_REDUCE
-from numaflow_core.windows import IntervalWindow
+from numaflow_core.values.windows import IntervalWindow
 from numaflow_sessionreducer import Datum
 from numaflow_sessionreducer.testing import (
     Operation,

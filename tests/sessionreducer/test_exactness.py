@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from behaviour.harness import ServerProcess
 from behaviour.kinds import Combination, ServerType, TransportName
-from numaflow_core.windows import IntervalWindow
+from numaflow_core.values.windows import IntervalWindow
 from numaflow_sessionreducer import Datum
 from numaflow_sessionreducer.testing import Operation, Session, SessionReduceClient, SessionWindower
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from numaflow_core.buffers import Outgoing
 from numaflow_core.keyed import keys_number
-from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import OpenCall
-from numaflow_core.windows import IntervalWindow
+from numaflow_core.values.windows import IntervalWindow
+from numaflow_core.wire.buffers import Outgoing
+from numaflow_core.wire.status import ProtocolError
 from numaflow_sessionreducer import Datum
 from numaflow_sessionreducer._flow import Session, SessionFlow, SessionParentFlow
 from numaflow_sessionreducer._proto.sessionreduce_pb2 import SessionReduceRequest, SessionReduceResponse

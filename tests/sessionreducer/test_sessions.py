@@ -7,7 +7,7 @@ import pytest
 
 from behaviour.harness import PATIENCE, Gate, ServerProcess, wait_until
 from behaviour.kinds import Combination
-from numaflow_core.windows import IntervalWindow
+from numaflow_core.values.windows import IntervalWindow
 from numaflow_sessionreducer._servers import SESSION_REDUCE_SERVER_INFO_FILE_PATH, SESSION_REDUCE_SOCK_PATH
 from numaflow_sessionreducer.testing import (
     RpcEndedError,

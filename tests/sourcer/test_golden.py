@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from numaflow_core.status import ProtocolError
+from numaflow_core.wire.status import ProtocolError
 from numaflow_sourcer import (
     AckRequest,
     Message,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from every_kind.samples import options, tagged, texts
-from numaflow_core.buffers import LARGE
-from numaflow_core.times import timestamp_to_ns
-from numaflow_core.wire import timestamp
+from numaflow_core.values.times import timestamp_to_ns
+from numaflow_core.wire.buffers import LARGE
+from numaflow_core.wire.protobuf import timestamp
 from numaflow_sourcetransformer import DROP, Message, Messages
 from numaflow_sourcetransformer._codec import call, encode
 from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse

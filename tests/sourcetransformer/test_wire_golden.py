@@ -11,7 +11,7 @@ from every_kind.golden import (
     check_equivalent,
     each,
 )
-from numaflow_core.times import timestamp_to_ns
+from numaflow_core.values.times import timestamp_to_ns
 from numaflow_sourcetransformer import Datum, Message, NackOptions, UserMetadata
 from numaflow_sourcetransformer._codec import HANDSHAKE, call, encode
 from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse

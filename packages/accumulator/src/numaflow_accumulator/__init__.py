@@ -17,8 +17,8 @@ another order, or others in their place.
 
 from numaflow_core.constants import DROP
 from numaflow_core.errors import GracePeriodError, HandlerError, ServerError, StartError
-from numaflow_core.metadata import SystemMetadata, UserMetadata
-from numaflow_core.windows import IntervalWindow, KeyedWindow
+from numaflow_core.values.metadata import SystemMetadata, UserMetadata
+from numaflow_core.values.windows import IntervalWindow, KeyedWindow
 
 from ._datatypes import (
     Accumulator,

@@ -4,12 +4,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from numaflow_core.buffers import Outgoing
 from numaflow_core.kind import OpenCalls
-from numaflow_core.messages import iterable
 from numaflow_core.strategy import OpenCall, Push, StreamCodec
-from numaflow_core.times import ns_to_datetime
-from numaflow_core.wire import SIZES, results_encoder, string_field, tag, timestamp
+from numaflow_core.values.messages import iterable
+from numaflow_core.values.times import ns_to_datetime
+from numaflow_core.wire.buffers import Outgoing
+from numaflow_core.wire.protobuf import SIZES, results_encoder, string_field, tag, timestamp
 
 from ._datatypes import Datum, Message
 from ._flow import AccumulatorFlow, AccumulatorParentFlow, Life, eof, with_window

@@ -7,17 +7,17 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mappin
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from numaflow_core import messages
 from numaflow_core.constants import DROP
-from numaflow_core.datum import BaseDatum
-from numaflow_core.messages import RoutedMessage
 from numaflow_core.server import PushObject
-from numaflow_core.times import datetime_to_ns, ns_to_datetime
-from numaflow_core.validate import check_bytes, check_strings
-from numaflow_core.windows import IntervalWindow, KeyedWindow
+from numaflow_core.values import messages
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.values.messages import RoutedMessage
+from numaflow_core.values.times import datetime_to_ns, ns_to_datetime
+from numaflow_core.values.validate import check_bytes, check_strings
+from numaflow_core.values.windows import IntervalWindow, KeyedWindow
 
 if TYPE_CHECKING:
-    from numaflow_core.metadata import SystemMetadata, UserMetadata
+    from numaflow_core.values.metadata import SystemMetadata, UserMetadata
 
     from ._proto.accumulator_pb2 import Payload
 

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Final
 
-from numaflow_core.buffers import Buffer, Outgoing, count_bytes
 from numaflow_core.flow import Desk
 from numaflow_core.keyed import Feed, Keys, keys_number
-from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import OpenCall
-from numaflow_core.times import NO_TIME_NS, ns_to_datetime
-from numaflow_core.wire import SIZES, reader, tag
+from numaflow_core.values.times import NO_TIME_NS, ns_to_datetime
+from numaflow_core.wire.buffers import Buffer, Outgoing, count_bytes
+from numaflow_core.wire.protobuf import SIZES, reader, tag
+from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum
 from ._proto.accumulator_pb2 import AccumulatorRequest, AccumulatorResponse

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from time import monotonic
 
 from numaflow_core.testing import BaseClient, Outcome, RawStream, RpcEndedError
-from numaflow_core.times import timestamp_to_ns
+from numaflow_core.values.times import timestamp_to_ns
 
 from ._datatypes import Datum, KeyedWindow, Message
 from ._proto.accumulator_pb2 import AccumulatorRequest, AccumulatorResponse

@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from .buffers import Buffer, Outgoing, count_bytes
-from .status import ProtocolError, StatusCode
 from .strategy import OpenCall
+from .wire.buffers import Buffer, Outgoing, count_bytes
+from .wire.status import ProtocolError, StatusCode
 
 _T = TypeVar("_T")
 

@@ -9,8 +9,8 @@ one as they are made (``MapStreamServer``), or from a batch of messages to the r
 
 from numaflow_core.constants import DROP
 from numaflow_core.errors import GracePeriodError, HandlerError, ServerError, StartError
-from numaflow_core.metadata import SystemMetadata, UserMetadata
-from numaflow_core.nack import NackOptions
+from numaflow_core.values.metadata import SystemMetadata, UserMetadata
+from numaflow_core.values.nack import NackOptions
 
 from ._batch import (
     BatchMapAsyncHandler,

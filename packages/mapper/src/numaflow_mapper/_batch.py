@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from numaflow_core.messages import BaseMessages
+from numaflow_core.values.messages import BaseMessages
 
 from ._datatypes import Datum, Message, Messages
 

@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any, Final
 
 from numaflow_core.batches import ExpectedIds, batch_calls
-from numaflow_core.buffers import Buffer, Outgoing
-from numaflow_core.messages import iterable
+from numaflow_core.values.messages import iterable
+from numaflow_core.wire.buffers import Buffer, Outgoing
 
 from . import _codec
 from ._batch import BatchResponse

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from numaflow_core.datum import BaseDatum
-from numaflow_core.messages import BaseMessages, ReservedMessages
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.values.messages import BaseMessages, ReservedMessages
 
 if TYPE_CHECKING:
     from ._proto.map_pb2 import MapRequest

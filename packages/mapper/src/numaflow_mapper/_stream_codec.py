@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.buffers import Outgoing
 from numaflow_core.flow import UnaryFlow
 from numaflow_core.kind import Calls
-from numaflow_core.messages import iterable
 from numaflow_core.strategy import StreamCodec
+from numaflow_core.values.messages import iterable
+from numaflow_core.wire.buffers import Outgoing
 
 from ._codec import HANDSHAKE, METHOD, beginning, call, encode_results, eot
 from ._datatypes import Message

@@ -16,8 +16,8 @@ window closes (``ReduceServer``) or as they are made (``ReduceStreamServer``).
 
 from numaflow_core.constants import DROP
 from numaflow_core.errors import GracePeriodError, HandlerError, ServerError, StartError
-from numaflow_core.metadata import SystemMetadata, UserMetadata
-from numaflow_core.windows import IntervalWindow, Metadata
+from numaflow_core.values.metadata import SystemMetadata, UserMetadata
+from numaflow_core.values.windows import IntervalWindow, Metadata
 
 from ._datatypes import (
     Datum,

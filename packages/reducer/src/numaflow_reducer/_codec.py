@@ -5,9 +5,9 @@ from functools import partial
 from typing import Any, Final
 
 from numaflow_core.kind import OpenCalls
-from numaflow_core.messages import iterable, messages_of
-from numaflow_core.results import window_encoder
 from numaflow_core.strategy import OpenCall, Push, StreamCodec
+from numaflow_core.values.messages import iterable, messages_of
+from numaflow_core.wire.results import window_encoder
 
 from ._datatypes import Message, Messages
 from ._flow import Token, WindowFlow, WindowParentFlow, WindowPartFlow

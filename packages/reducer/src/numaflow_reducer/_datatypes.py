@@ -6,10 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from numaflow_core.datum import BaseDatum
-from numaflow_core.messages import BaseMessages, WindowMessage
 from numaflow_core.server import PushObject
-from numaflow_core.windows import IntervalWindow, Metadata
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.values.messages import BaseMessages, WindowMessage
+from numaflow_core.values.windows import IntervalWindow, Metadata
 
 if TYPE_CHECKING:
     from typing_extensions import Never

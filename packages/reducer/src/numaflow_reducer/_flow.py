@@ -9,14 +9,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final
 
-from numaflow_core.buffers import Buffer, Outgoing
 from numaflow_core.flow import Desk
 from numaflow_core.keyed import Feed, Keys, close_together, keys_number, leaving
-from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import OpenCall
-from numaflow_core.times import timestamp_to_ns
-from numaflow_core.windows import IntervalWindow, Metadata
-from numaflow_core.wire import SIZES, first_field, reader, tag
+from numaflow_core.values.times import timestamp_to_ns
+from numaflow_core.values.windows import IntervalWindow, Metadata
+from numaflow_core.wire.buffers import Buffer, Outgoing
+from numaflow_core.wire.protobuf import SIZES, first_field, reader, tag
+from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum
 from ._proto.reduce_pb2 import ReduceRequest, ReduceResponse

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from numaflow_core import messages
 from numaflow_core.server import PushObject
+from numaflow_core.values import messages
 
 from ._datatypes import Datum, Message, Metadata
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.buffers import Buffer
 from numaflow_core.flow import SingleFlow
 from numaflow_core.kind import Calls
-from numaflow_core.messages import iterable
 from numaflow_core.strategy import Codec
-from numaflow_core.wire import reader
+from numaflow_core.values.messages import iterable
+from numaflow_core.wire.buffers import Buffer
+from numaflow_core.wire.protobuf import reader
 
 from ._datatypes import Payload
 from ._proto.serving_pb2 import GetRequest, GetResponse, PutRequest, PutResponse

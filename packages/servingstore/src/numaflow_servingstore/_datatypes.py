@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterable
 from typing import Protocol
 
-from numaflow_core.messages import shown_bytes
-from numaflow_core.validate import check_bytes
+from numaflow_core.values.messages import shown_bytes
+from numaflow_core.values.validate import check_bytes
 
 
 class Payload:

@@ -21,7 +21,7 @@
 
 from numaflow_core.constants import DROP
 from numaflow_core.errors import GracePeriodError, HandlerError, ServerError, StartError
-from numaflow_core.metadata import SystemMetadata, UserMetadata
+from numaflow_core.values.metadata import SystemMetadata, UserMetadata
 
 from ._datatypes import (
     Datum,

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from numaflow_core.keyed import Collecting
 from numaflow_core.kind import OpenCalls
-from numaflow_core.messages import iterable
-from numaflow_core.results import window_encoder
 from numaflow_core.strategy import OpenCall, StreamCodec
-from numaflow_core.validate import check_bytes
+from numaflow_core.values.messages import iterable
+from numaflow_core.values.validate import check_bytes
+from numaflow_core.wire.results import window_encoder
 
 from ._datatypes import Message, SyncSessionReducer
 from ._flow import Input, Session, SessionFlow, SessionParentFlow

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
-from numaflow_core.datum import BaseDatum
-from numaflow_core.messages import BaseMessages, WindowMessage
 from numaflow_core.server import PushObject
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.values.messages import BaseMessages, WindowMessage
 
 if TYPE_CHECKING:
     from ._proto.sessionreduce_pb2 import SessionReduceRequest

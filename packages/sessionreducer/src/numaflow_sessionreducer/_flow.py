@@ -19,13 +19,13 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from numaflow_core.buffers import Buffer, Outgoing
 from numaflow_core.flow import Desk
 from numaflow_core.keyed import Feed, Keys, complete_silently, keys_number
-from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import OpenCall
-from numaflow_core.times import timestamp_to_ns
-from numaflow_core.wire import SIZES, reader, tag
+from numaflow_core.values.times import timestamp_to_ns
+from numaflow_core.wire.buffers import Buffer, Outgoing
+from numaflow_core.wire.protobuf import SIZES, reader, tag
+from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum
 from ._proto.sessionreduce_pb2 import KeyedWindow, SessionReduceRequest, SessionReduceResponse

@@ -11,8 +11,8 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from numaflow_core.testing import BaseClient, Outcome, RawStream, RpcEndedError
-from numaflow_core.times import datetime_to_ns, timestamp_to_ns
-from numaflow_core.windows import IntervalWindow
+from numaflow_core.values.times import datetime_to_ns, timestamp_to_ns
+from numaflow_core.values.windows import IntervalWindow
 
 from ._datatypes import Datum, Message
 from ._proto.sessionreduce_pb2 import KeyedWindow, SessionReduceRequest, SessionReduceResponse

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.buffers import Buffer
 from numaflow_core.flow import SingleFlow
 from numaflow_core.kind import Calls
 from numaflow_core.strategy import Codec
+from numaflow_core.wire.buffers import Buffer
 
 from ._datatypes import Response
 from ._proto.sideinput_pb2 import SideInputResponse

@@ -5,11 +5,11 @@ from functools import partial
 from typing import Any, Final, cast
 
 from numaflow_core.batches import ExpectedIds, batch_calls
-from numaflow_core.buffers import Buffer, Outgoing
 from numaflow_core.kind import OpenCalls
-from numaflow_core.messages import iterable
-from numaflow_core.status import ProtocolError
-from numaflow_core.wire import SIZES, handshake, reader, tag, write_user_metadata
+from numaflow_core.values.messages import iterable
+from numaflow_core.wire.buffers import Buffer, Outgoing
+from numaflow_core.wire.protobuf import SIZES, handshake, reader, tag, write_user_metadata
+from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum, Response, Status
 from ._proto.sink_pb2 import SinkRequest, SinkResponse, TransmissionStatus

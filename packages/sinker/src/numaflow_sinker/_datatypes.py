@@ -7,21 +7,21 @@ from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Sequen
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
-from numaflow_core.datum import BaseDatum
-from numaflow_core.messages import (
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.values.messages import (
     BaseMessage,
     BaseMessages,
     check_nack_options,
     check_user_metadata,
     shown_bytes,
 )
-from numaflow_core.validate import check_bytes, check_strings
+from numaflow_core.values.validate import check_bytes, check_strings
 
 if TYPE_CHECKING:
     from typing_extensions import Never
 
-    from numaflow_core.metadata import UserMetadata
-    from numaflow_core.nack import NackOptions
+    from numaflow_core.values.metadata import UserMetadata
+    from numaflow_core.values.nack import NackOptions
 
     from ._proto.sink_pb2 import SinkRequest
 

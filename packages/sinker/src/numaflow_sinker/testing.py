@@ -6,9 +6,9 @@ imports ``grpc``.
 
 from collections.abc import Iterable, Iterator
 
-from numaflow_core.metadata import UserMetadata, groups_from_wire
-from numaflow_core.nack import NackOptions
 from numaflow_core.testing import KindClient, Outcome, RpcEndedError
+from numaflow_core.values.metadata import UserMetadata, groups_from_wire
+from numaflow_core.values.nack import NackOptions
 
 from ._datatypes import Datum, Message, Response, Status
 from ._proto.sink_pb2 import SinkRequest, SinkResponse

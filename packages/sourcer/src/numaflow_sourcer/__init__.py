@@ -19,8 +19,8 @@
 """
 
 from numaflow_core.errors import GracePeriodError, HandlerError, ServerError, StartError
-from numaflow_core.metadata import UserMetadata
-from numaflow_core.nack import NackOptions
+from numaflow_core.values.metadata import UserMetadata
+from numaflow_core.values.nack import NackOptions
 
 from ._datatypes import (
     AckRequest,

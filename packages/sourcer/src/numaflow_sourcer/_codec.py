@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, NoReturn
 
-from numaflow_core.buffers import LARGE, Buffer, Outgoing, Pieces
 from numaflow_core.flow import Desk, SerialFlow, SingleFlow, UnaryFlow
 from numaflow_core.kind import Calls, OpenCalls
-from numaflow_core.nack import NackOptions
-from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import Codec, OpenCall, StreamCodec
-from numaflow_core.wire import SIZES, handshake, reader, tag, timestamp, varint, write_user_metadata
+from numaflow_core.values.nack import NackOptions
+from numaflow_core.wire.buffers import LARGE, Buffer, Outgoing, Pieces
+from numaflow_core.wire.protobuf import SIZES, handshake, reader, tag, timestamp, varint, write_user_metadata
+from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import AckRequest, Message, Nack, NackRequest, Offset, PartitionsResponse, PendingResponse, ReadRequest
 from ._proto import source_pb2 as wire

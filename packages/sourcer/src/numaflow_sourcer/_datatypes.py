@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from numaflow_core.constants import ENV_REPLICA
-from numaflow_core.messages import BaseMessage, check_nack_options, check_user_metadata, shown_bytes
-from numaflow_core.times import datetime_to_ns, ns_to_datetime
-from numaflow_core.validate import check_bytes, check_strings
+from numaflow_core.values.messages import BaseMessage, check_nack_options, check_user_metadata, shown_bytes
+from numaflow_core.values.times import datetime_to_ns, ns_to_datetime
+from numaflow_core.values.validate import check_bytes, check_strings
 
 if TYPE_CHECKING:
-    from numaflow_core.metadata import UserMetadata
-    from numaflow_core.nack import NackOptions
+    from numaflow_core.values.metadata import UserMetadata
+    from numaflow_core.values.nack import NackOptions
 
 _MAX_PARTITION: Final = 0xFFFF
 """The platform keeps the low 16 bits (``rust/numaflow-core/src/source/user_defined.rs``)."""

@@ -16,8 +16,8 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Any, Final
 
-from numaflow_core.messages import iterable
 from numaflow_core.strategy import OnFailure, OpenCall
+from numaflow_core.values.messages import iterable
 
 from ._datatypes import Message, ReadRequest
 

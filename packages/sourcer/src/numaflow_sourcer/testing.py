@@ -6,9 +6,9 @@ from datetime import datetime, timedelta, timezone
 from time import monotonic
 from typing import NamedTuple
 
-from numaflow_core.metadata import UserMetadata, groups_from_wire
 from numaflow_core.testing import BaseClient, Outcome, RawStream, RpcEndedError
-from numaflow_core.times import timestamp_to_ns
+from numaflow_core.values.metadata import UserMetadata, groups_from_wire
+from numaflow_core.values.times import timestamp_to_ns
 
 from ._datatypes import Message, Nack, Offset
 from ._proto import source_pb2 as wire

@@ -9,8 +9,8 @@ messages, that can give them other event times.
 
 from numaflow_core.constants import DROP
 from numaflow_core.errors import GracePeriodError, HandlerError, ServerError, StartError
-from numaflow_core.metadata import SystemMetadata, UserMetadata
-from numaflow_core.nack import NackOptions
+from numaflow_core.values.metadata import SystemMetadata, UserMetadata
+from numaflow_core.values.nack import NackOptions
 
 from ._datatypes import (
     Datum,

@@ -4,14 +4,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.buffers import Buffer, Outgoing
 from numaflow_core.constants import DROP
 from numaflow_core.flow import UnaryFlow
 from numaflow_core.kind import Calls
-from numaflow_core.messages import messages_of
-from numaflow_core.status import ProtocolError
 from numaflow_core.strategy import Codec
-from numaflow_core.wire import (
+from numaflow_core.values.messages import messages_of
+from numaflow_core.wire.buffers import Buffer, Outgoing
+from numaflow_core.wire.protobuf import (
     SIZES,
     handshake,
     reader,
@@ -21,6 +20,7 @@ from numaflow_core.wire import (
     timestamp,
     write_user_metadata,
 )
+from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum, Message, Messages
 from ._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse

@@ -8,14 +8,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from numaflow_core.constants import DROP, FAIL, NACK
-from numaflow_core.datum import BaseDatum
-from numaflow_core.messages import BaseMessages, TaggedMessage, check_user_metadata
-from numaflow_core.times import datetime_to_ns, ns_to_datetime
-from numaflow_core.validate import check_bytes, check_strings
+from numaflow_core.values.datum import BaseDatum
+from numaflow_core.values.messages import BaseMessages, TaggedMessage, check_user_metadata
+from numaflow_core.values.times import datetime_to_ns, ns_to_datetime
+from numaflow_core.values.validate import check_bytes, check_strings
 
 if TYPE_CHECKING:
-    from numaflow_core.metadata import UserMetadata
-    from numaflow_core.nack import NackOptions
+    from numaflow_core.values.metadata import UserMetadata
+    from numaflow_core.values.nack import NackOptions
 
     from ._proto.sourcetransform_pb2 import SourceTransformRequest
 

@@ -7,7 +7,7 @@ A handler by itself needs none of this: call it with a ``Datum(...)``. Import th
 from collections.abc import Iterable
 
 from numaflow_core.testing import KindClient, Outcome, RpcEndedError, read_result
-from numaflow_core.times import ns_to_datetime, timestamp_to_ns
+from numaflow_core.values.times import ns_to_datetime, timestamp_to_ns
 
 from ._datatypes import Datum, Message, Messages
 from ._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..buffers import Buffer, Outgoing
 from ..flow import OpenFlow
-from ..status import OK, ProtocolError, Status
 from ..strategy import OpenCall, OpenStrategy
 from ..strategy._pipe import WRITE_HIGH_WATER
 from ..transport import Stream
+from ..wire.buffers import Buffer, Outgoing
+from ..wire.status import OK, ProtocolError, Status
 from ._rpcs import UNFINISHED, PipedStream, Rpc, RpcContext, take
 
 

@@ -17,7 +17,7 @@ from ..constants import (
     UNKNOWN_CONTAINER,
 )
 from ..role import container_type
-from ..validate import check_positive
+from ..values.validate import check_positive
 from ._types import Hook, Settings, Transport
 
 _N = TypeVar("_N", int, float)

@@ -12,8 +12,8 @@ from typing import Final
 
 from .._proto.rpc_status_pb2 import DebugInfo
 from .._proto.rpc_status_pb2 import Status as RpcStatus
-from ..status import Status, StatusCode
-from ..transport._headers import percent_encode
+from ..wire.headers import percent_encode
+from ..wire.status import Status, StatusCode
 
 logger = logging.getLogger(__name__)
 

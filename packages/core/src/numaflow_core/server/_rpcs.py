@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 from .._proto.ready_pb2 import ReadyResponse
-from ..buffers import Buffer, Outgoing, count_bytes
 from ..flow import Flow
-from ..status import OK, ProtocolError, Status, StatusCode
 from ..strategy import OnFailure, Strategy
 from ..transport import OUTPUT_LIMIT, Stream
+from ..wire.buffers import Buffer, Outgoing, count_bytes
+from ..wire.status import OK, ProtocolError, Status, StatusCode
 
 _T = TypeVar("_T")
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from ..errors import GracePeriodError, HandlerError, ServerError, StartError
 from ..kind import Kind
-from ..status import OK, Status, StatusCode
 from ..transport import Receiver, Stream, Transport
+from ..wire.status import OK, Status, StatusCode
 from ._files import Claim, claim_info, claim_socket, open_to_all, write_info
 from ._loops import new_event_loop
 from ._options import Options

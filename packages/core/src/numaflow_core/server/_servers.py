@@ -297,8 +297,8 @@ class MultiProcServer(Server):
             TypeError: the handler, or another argument, is not of the expected kind.
             ValueError: an argument, or an environment variable, is out of its range.
         """
-        from ..cpus import available_cpus
-        from ..validate import check_positive
+        from ..values.validate import check_positive
+        from ._cpus import available_cpus
         from ._handlers import is_async
         from ._options import concurrency_or_default, threads_or_default
 

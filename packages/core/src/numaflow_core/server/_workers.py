@@ -14,13 +14,13 @@ from concurrent.futures import Future
 from types import FrameType
 from typing import Final, NoReturn
 
-from ..buffers import Outgoing
 from ..errors import ServerError, StartError
 from ..kind import Kind
-from ..status import ProtocolError, Status
 from ..strategy._pipe import Frame, PipeProtocol, encode_frame
 from ..strategy._pipe import FrameType as Pipe
 from ..strategy._workers import Worker
+from ..wire.buffers import Outgoing
+from ..wire.status import ProtocolError, Status
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
 from ._memory import collect_in_large_steps, keep_freed_memory

@@ -15,8 +15,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..buffers import Buffer, Outgoing
-from ..status import ProtocolError
+from ..wire.buffers import Buffer, Outgoing
+from ..wire.status import ProtocolError
 from ._line import Line
 
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
-from ..buffers import Outgoing, count_bytes
+from ..wire.buffers import Outgoing, count_bytes
 
 PATIENCE: Final = 0.5
 """Seconds that the head of a line may hold up what is finished behind it; up to twice that, since the clock is only

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from . import OnFailure, OpenCall, OpenCaller, Push, StreamCodec, SyncHandler
+from ..strategy import OnFailure, OpenCall, OpenCaller, Push, StreamCodec, SyncHandler
 from ._output import Output
 from ._threads import ThreadPool
 

@@ -7,8 +7,8 @@ a kind has keys, by key, so that what belongs together stays in one process and 
 from collections.abc import Sequence
 from typing import Any
 
-from ..buffers import Buffer, Outgoing
-from . import OpenCall, OpenCaller
+from ..strategy import OpenCall, OpenCaller
+from ..wire.buffers import Buffer, Outgoing
 from ._line import Line
 from ._pipe import Frame, FrameType
 from ._workers import Link, OnWorkerFailure, Worker, WorkerPool

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Any, Final
 
-from ..buffers import Outgoing, count_bytes
-from . import AsyncHandler, Caller, OpenCall, StreamCodec, SyncHandler
+from ..strategy import AsyncHandler, Caller, OpenCall, StreamCodec, SyncHandler
+from ..wire.buffers import Outgoing, count_bytes
 
 _BURST: Final = 256 * 1024
 """Bytes of replies that a call hands over before it waits for them to be on their way. The stream only then knows

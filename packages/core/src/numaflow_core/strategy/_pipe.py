@@ -10,7 +10,7 @@ from enum import IntEnum
 from struct import Struct, pack, unpack_from
 from typing import Final, NamedTuple, cast
 
-from ..buffers import Buffer, Outgoing, coalesce
+from ..wire.buffers import Buffer, Outgoing, coalesce
 
 _HEADER: Final = Struct("<QIIIB")
 _ROOM: Final = 256 * 1024

@@ -8,8 +8,8 @@ from collections import deque
 from time import monotonic
 from typing import Final
 
-from ..buffers import Buffer
-from . import MessageCaller, rest_of
+from ..strategy import MessageCaller, rest_of
+from ..wire.buffers import Buffer
 from ._pipe import Frame, FrameType
 from ._workers import Link, OnWorkerFailure, Worker, WorkerPool
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from time import monotonic
 from typing import Any, Final
 
-from ..buffers import Buffer
-from ..status import ProtocolError
-from . import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec, rest_of
+from ..strategy import AsyncHandler, Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec, rest_of
+from ..wire.buffers import Buffer
+from ..wire.status import ProtocolError
 from ._output import SLICE, room_for, run_async
 
 _NOTHING: Final[Iterator[Any]] = iter(())

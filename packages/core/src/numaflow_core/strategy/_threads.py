@@ -8,9 +8,9 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from ..buffers import Buffer
-from ..status import ProtocolError
-from . import Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec, SyncHandler
+from ..strategy import Codec, MessageCaller, OnFailure, OpenCall, OpenCaller, StreamCodec, SyncHandler
+from ..wire.buffers import Buffer
+from ..wire.status import ProtocolError
 from ._output import SyncRun
 
 

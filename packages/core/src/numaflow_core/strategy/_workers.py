@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from ..errors import StartError
-from ..status import ProtocolError, StatusCode
-from . import Caller
+from ..strategy import Caller
+from ..wire.status import ProtocolError, StatusCode
 from ._pipe import Frame, FrameType, PipeProtocol
 
 logger = logging.getLogger(__name__)

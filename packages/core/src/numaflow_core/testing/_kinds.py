@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from google.protobuf.message import Message as WireMessage
 
-from ..datum import BaseDatum
 from ..kind import Kind
-from ..messages import TaggedMessage
-from ..metadata import UserMetadata, groups_from_wire
-from ..nack import NackOptions
+from ..values.datum import BaseDatum
+from ..values.messages import TaggedMessage
+from ..values.metadata import UserMetadata, groups_from_wire
+from ..values.nack import NackOptions
 from ._udf import RawStream, RpcEndedError, UdfClient
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ protocols.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from ..buffers import Buffer, Outgoing
-from ..status import ProtocolError, Status
+from ..wire.buffers import Buffer, Outgoing
+from ..wire.status import ProtocolError, Status
 
 STREAM_WINDOW = 12 * 1024 * 1024
 """Bytes of a stream's messages that a server holds unanswered; beyond it the peer has to wait. Decoded messages of a

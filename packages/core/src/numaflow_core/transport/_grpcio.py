@@ -18,10 +18,10 @@ from urllib.parse import quote
 import grpc
 import grpc.aio
 
-from ..buffers import Outgoing, count_bytes
-from ..status import ProtocolError, Status, StatusCode
-from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Accept, Receiver
-from ._headers import ended
+from ..transport import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Accept, Receiver
+from ..wire.buffers import Outgoing, count_bytes
+from ..wire.headers import ended
+from ..wire.status import ProtocolError, Status, StatusCode
 
 logger = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from . import Accept
+from ..transport import Accept
 from ._h2_protocol import H2Protocol
 
 

@@ -25,8 +25,10 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError as H2ProtocolError
 
-from ..status import ProtocolError, Status, StatusCode
-from . import INITIAL_WINDOW, Accept
+from ..transport import INITIAL_WINDOW, Accept
+from ..wire.headers import RESPONSE, check_request, parse_timeout, shorten, trailers
+from ..wire.messages import MessageReader
+from ..wire.status import ProtocolError, Status, StatusCode
 from ._h2_state import (
     DATA,
     END_HEADERS,
@@ -40,8 +42,6 @@ from ._h2_state import (
     H2State,
 )
 from ._h2_stream import H2Stream
-from ._headers import RESPONSE, check_request, parse_timeout, shorten, trailers
-from ._messages import MessageReader
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from h2.connection import ConnectionInputs, H2Connection
 from h2.settings import SettingCodes, Settings
 from h2.stream import StreamInputs
 
-from ..status import OK
-from . import INITIAL_WINDOW
-from ._headers import RESPONSE, Headers, trailers
+from ..transport import INITIAL_WINDOW
+from ..wire.headers import RESPONSE, Headers, trailers
+from ..wire.status import OK
 
 FRAME: Final = Struct(">HBBBI")
 """A frame's header: the length in two parts, 16 bits and 8, type, flags and stream."""

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..buffers import Buffer, Outgoing, coalesce, count_bytes
-from ..status import ProtocolError, Status
-from . import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Receiver
+from ..transport import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Receiver
+from ..wire.buffers import Buffer, Outgoing, coalesce, count_bytes
+from ..wire.headers import Headers, ended, trailers
+from ..wire.messages import MessageReader, frame_messages
+from ..wire.status import ProtocolError, Status
 from ._h2_state import DATA, FRAME
-from ._headers import Headers, ended, trailers
-from ._messages import MessageReader, frame_messages
 
 logger = logging.getLogger(__name__)
 

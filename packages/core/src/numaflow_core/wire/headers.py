@@ -3,8 +3,8 @@
 import base64
 from typing import Final
 
-from ..status import OK, ProtocolError, Status, StatusCode
-from ._messages import DECOMPRESSORS
+from .messages import DECOMPRESSORS
+from .status import OK, ProtocolError, Status, StatusCode
 
 Headers = list[tuple[str, str]]
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from ..strategy import Encoder
+from ..values.messages import WindowMessage
 from .buffers import Outgoing
-from .messages import WindowMessage
-from .strategy import Encoder
-from .wire import results_encoder
+from .protobuf import results_encoder
 
 
 class Beginning(Protocol):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from ._proto.nack_options_pb2 import NackOptions as WireNackOptions
+    from .._proto.nack_options_pb2 import NackOptions as WireNackOptions
 
 _LONGEST_MS: Final = timedelta.max // timedelta(milliseconds=1)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import Final
 
-from ..buffers import Buffer, Outgoing
-from ..status import ProtocolError, StatusCode
+from .buffers import Buffer, Outgoing
+from .status import ProtocolError, StatusCode
 
 _PREFIX: Final = Struct(">BI")
 PREFIX_SIZE: Final = 5

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as WireMessage
 
+from ..flow import Handshake
+from ..values.messages import BaseMessage
+from ..values.metadata import UserMetadata
 from .buffers import LARGE, Buffer, Outgoing, Pieces
-from .flow import Handshake
-from .messages import BaseMessage
-from .metadata import UserMetadata
 from .status import ProtocolError, StatusCode
 
 _M = TypeVar("_M", bound=WireMessage)

@@ -4,8 +4,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, overload
 
-from .buffers import Buffer
-from .constants import DROP, FAIL, NACK
+from ..constants import DROP, FAIL, NACK
+from ..wire.buffers import Buffer
 from .metadata import UserMetadata
 from .nack import NackOptions
 from .validate import check_bytes, check_strings
