@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+from numaflow_core.strategy import Encoder, OpenCall, Push, StreamCodec
+
 from accumulator.handlers import Body, Sorter
 from numaflow_accumulator._codec import CALLS
 from numaflow_accumulator._flow import AccumulatorFlow
-from numaflow_core.strategy import Encoder, OpenCall, Push, StreamCodec
 
 
 class _Call(OpenCall):

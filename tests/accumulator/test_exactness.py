@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numaflow_core.keyed import keys_number
 
 from behaviour.harness import ServerProcess
 from behaviour.kinds import Combination, ServerType
 from numaflow_accumulator._codec import CALLS
 from numaflow_accumulator._flow import AccumulatorFlow, AccumulatorParentFlow
-from numaflow_core.keyed import keys_number
 from numaflow_core.testing import UdfClient
 
 from .conftest import RPC, kind

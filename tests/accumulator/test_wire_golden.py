@@ -6,12 +6,12 @@ from random import Random
 from typing import Any
 
 import pytest
+from numaflow_core.strategy import OpenCall
 
 from accumulator.handlers import Echo
 from numaflow_accumulator import Datum, Message
 from numaflow_accumulator._codec import CALLS
 from numaflow_accumulator._flow import AccumulatorFlow, Life
-from numaflow_core.strategy import OpenCall
 from numaflow_core.wire.buffers import Pieces
 from numaflow_core.wire.protobuf import reader
 

@@ -7,13 +7,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from numaflow_core.strategy import Codec
+
 from behaviour.commands import NonsenseWantedError, act, act_async
 from behaviour.enclosures import enclosed, enclosure
 from behaviour.handlers import NONSENSE, Kind
 from behaviour.messages import EVENT_TIME_SECONDS, RECORDS_OF_A_READ
 from numaflow_core.constants import MAX_MESSAGE_SIZE
 from numaflow_core.kind import Calls
-from numaflow_core.strategy import Codec
 from numaflow_core.wire.buffers import Buffer
 
 NOTHING: Final = ("", b"")

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from numaflow_core.strategy import OpenCall
+
 from numaflow_core.wire.buffers import Buffer, Outgoing
 from numaflow_core.wire.status import ProtocolError
 

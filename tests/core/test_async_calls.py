@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 
 import pytest
-
 from numaflow_core.strategy import StreamCodec
 from numaflow_core.strategy._tasks import OpenTaskStrategy
+
 from numaflow_core.wire.buffers import Outgoing
 
 from .callers import Caller, Encoder

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-
 from numaflow_core.flow import Handshake, SerialFlow, SingleFlow
 from numaflow_core.strategy import OpenCall
+
 from numaflow_core.wire.buffers import Buffer
 from numaflow_core.wire.status import ProtocolError, StatusCode
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from numaflow_core.strategy._line import LIMIT, PATIENCE, Discard, Line
+
 from numaflow_core.wire.buffers import Outgoing
 
 

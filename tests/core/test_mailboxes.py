@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from numaflow_core.strategy import OpenCall, StreamCodec
 from numaflow_core.strategy._mailboxes import Mailbox, MailboxStrategy
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-
 from numaflow_core.strategy._pipe import Frame, FrameType
 from numaflow_core.strategy._processes import ProcessStrategy, _Link
 from numaflow_core.strategy._workers import Worker
+
 from numaflow_core.wire.buffers import Buffer
 
 from .callers import Caller

@@ -8,8 +8,9 @@ from typing import Any
 
 from numaflow_core.flow import PipedFlow
 from numaflow_core.server._rpcs import PipedCallsRpc
-from numaflow_core.server._workers import _ParentLink
 from numaflow_core.strategy._pipe import Frame, FrameType
+
+from numaflow_core.server._workers import _ParentLink
 from numaflow_core.wire.buffers import Buffer, Outgoing
 from numaflow_core.wire.status import ProtocolError, StatusCode
 

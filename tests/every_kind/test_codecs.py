@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numaflow_core.flow import Handshake
 
 import numaflow_mapper
 import numaflow_sinker
 import numaflow_sourcetransformer
 from every_kind.samples import NOW, fill, groups, texts
-from numaflow_core.flow import Handshake
 from numaflow_core.kind import Calls, OpenCalls
 from numaflow_core.values.datum import BaseDatum
 from numaflow_core.wire.buffers import Buffer

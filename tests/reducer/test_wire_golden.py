@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from numaflow_core.strategy import OpenCall
 
 from numaflow_core.kind import OpenCalls
-from numaflow_core.strategy import OpenCall
 from numaflow_core.wire.buffers import Buffer
 from numaflow_reducer import Datum, Message
 from numaflow_reducer._codec import REDUCE, REDUCE_STREAM

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-
 from numaflow_core.keyed import keys_number
 from numaflow_core.strategy import OpenCall
+
 from numaflow_core.values.windows import IntervalWindow
 from numaflow_core.wire.buffers import Outgoing
 from numaflow_core.wire.status import ProtocolError

@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any
 
 import pytest
-
 from numaflow_core.strategy import OpenCall
+
 from numaflow_sourcer import Message, Offset, ReadRequest
 from numaflow_sourcer._reading import AsyncReading, SyncReading
 

@@ -4,15 +4,15 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from numaflow_core.kind import OpenCalls
-from numaflow_core.strategy import OpenCall, Push, StreamCodec
+from numaflow_core.kind import Push, RpcSpec, StreamCodec
+from numaflow_core.rpc import Inbox
 from numaflow_core.values.messages import iterable
 from numaflow_core.values.times import ns_to_datetime
 from numaflow_core.wire.buffers import Outgoing
 from numaflow_core.wire.protobuf import SIZES, results_encoder, string_field, tag, timestamp
 
 from ._datatypes import Datum, Message
-from ._flow import AccumulatorFlow, AccumulatorParentFlow, Life, eof, with_window
+from ._flow import AccumulatorFlow, Life, eof, new_parent_flow, with_window
 from ._proto.accumulator_pb2 import AccumulatorResponse, KeyedWindow, Payload
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ _encode = results_encoder(
 
 
 class _Encoder:
-    """Implements ``strategy.Encoder`` for one life of a key.
+    """Implements ``Encoder`` for one life of a key.
 
     What leaves with each message is the progress of the key: the platform forgets input that is older. It never passes
     input that the handler has not been given yet, because that is never older than the watermark of what it was given;
@@ -132,18 +132,18 @@ class _Noting:
         return self._push.finish()
 
 
-def _call(handler: Callable[..., Any], call: OpenCall) -> tuple[Life, Any]:
-    life: Life = call.token
+def _call(handler: Callable[..., Any], inbox: Inbox) -> tuple[Life, Any]:
+    life: Life = inbox.call
 
     def note(datum: Datum) -> Datum:
         life.latest = datum
         return datum
 
-    return life, handler(call.inputs(note))
+    return life, handler(inbox.inputs(note))
 
 
-def _make_push(handler: Callable[..., Push], call: OpenCall) -> tuple[Life, Push]:
-    life: Life = call.token
+def _make_push(handler: Callable[..., Push], inbox: Inbox) -> tuple[Life, Push]:
+    life: Life = inbox.call
     return life, _Noting(life, handler(list(life.keys)))
 
 
@@ -155,10 +155,10 @@ def _items(result: Any) -> Iterable[Any]:
     return iterable(result, "add and finish must return a Message, an iterable of Message or None")
 
 
-CALLS: Final = OpenCalls(
+SPEC: Final = RpcSpec(
     new_flow=AccumulatorFlow,
-    new_parent_flow=AccumulatorParentFlow,
-    new_part_flow=AccumulatorFlow,
+    new_parent_flow=new_parent_flow,
+    new_worker_flow=AccumulatorFlow,
     codec=StreamCodec(_call, _items, _Encoder),
     make_push=_make_push,
 )

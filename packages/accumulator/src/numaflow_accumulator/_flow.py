@@ -7,15 +7,13 @@ next one would have it forget what the last one has not forwarded yet.
 """
 
 import logging
-from collections.abc import Iterable, Sequence
-from functools import partial
+from collections.abc import Iterable
 from typing import Final
 
-from numaflow_core.flow import Desk
-from numaflow_core.keyed import Feed, Keys, keys_number
-from numaflow_core.strategy import OpenCall
+from numaflow_core.flows.keyed import KeyedParentFlow, Keys, Shares
+from numaflow_core.kind import Begin, Close, Event, Flow, Release, Reply, Wake
 from numaflow_core.values.times import NO_TIME_NS, ns_to_datetime
-from numaflow_core.wire.buffers import Buffer, Outgoing, count_bytes
+from numaflow_core.wire.buffers import Buffer
 from numaflow_core.wire.protobuf import SIZES, reader, tag
 from numaflow_core.wire.status import ProtocolError
 
@@ -88,116 +86,111 @@ class Life:
         """Whether its silence was told of."""
 
 
-class AccumulatorFlow:
-    """Implements ``OpenFlow``, with a call for each life of a key: in one process, or for a worker's share of the
-    keys."""
+class AccumulatorFlow(Flow):
+    """Has a call for each life of a key: in one process, or for a worker's share of the keys."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._feed = Feed(desk)
-        self._open: dict[Keys, OpenCall] = {}
+    endless = True
+
+    def __init__(self) -> None:
+        self._shares = Shares()
+        self._open: dict[Keys, Life] = {}
         # Keys whose CLOSE has come and whose EOF has not left, with what has come for them since.
         self._closing: dict[Keys, list[tuple[AccumulatorRequest, int]]] = {}
         self._half_closed = False
         self._watermark_ns = NO_TIME_NS  # the input's
         self._watching = False
+        self._to_look_at: list[Life] = []
+        self._silent = 0  # keys found silent in this round of looks
 
-    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
-        """Feed the calls, and end those of keys that are closed."""
-        return self._take([(_read(message), len(message)) for message in messages])
+    def receive(self, messages: list[Buffer]) -> Iterable[Event]:
+        events: list[Event] = []
+        self._take([(_read(message), len(message)) for message in messages], events)
+        return events
 
-    def half_closed(self) -> None:
+    def half_closed(self) -> Iterable[Event]:
         """All keys are closed, as far as they have come."""
         self._half_closed = True
-        for keys, call in list(self._open.items()):
-            self._end(keys, call)
+        events: list[Event] = []
+        for life in list(self._open.values()):
+            self._end(life, events)
+        return events
 
-    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+    def done(self, call: Life) -> Iterable[Event]:
         """The EOF has left; begin the key's next life, if it has come."""
-        life: Life = call.token
-        if life.close is not None:
-            self._desk.consumed(life.close_size)
-        answers = self._take(self._closing.pop(life.keys))
-        if self._half_closed and life.keys in self._open:
-            self._end(life.keys, self._open[life.keys])
-        return answers
+        events: list[Event] = []
+        if call.close is not None:
+            events.append(Release(1, call.close_size))
+        self._take(self._closing.pop(call.keys), events)
+        if self._half_closed and call.keys in self._open:
+            self._end(self._open[call.keys], events)
+        return events
 
-    def closed(self) -> Sequence[Outgoing]:
-        """Every key has had its EOF."""
-        return ()
-
-    def _take(self, requests: Iterable[tuple[AccumulatorRequest, int]]) -> Sequence[Outgoing]:
-        answers: list[Outgoing] = []
-        opened, closing, add = self._open, self._closing, self._feed.add
+    def _take(self, requests: Iterable[tuple[AccumulatorRequest, int]], events: list[Event]) -> None:
+        opened, closing, add = self._open, self._closing, self._shares.add
         datum: Datum | None = None
         for request, size in requests:
             keys = tuple(request.operation.keyedWindow.keys)
             if keys in closing:
                 closing[keys].append((request, size))
                 continue
-            call = opened.get(keys)
+            life = opened.get(keys)
             if request.operation.event == _CLOSE:
-                answers += self._close(keys, call, request, size)
+                self._close(life, request, size, events)
                 continue
             datum = _view(request.payload, request.payload.id)
-            if call is None:
-                call = self._begin(keys, request, datum)
-            add(call, datum, size)
-        self._feed.flush()
+            if life is None:
+                life = self._begin(keys, request, datum, events)
+            add(life, datum, size)
+        self._shares.flush(events)
         if datum is not None:
             self._watermark_ns = datum.watermark_ns
-        return answers
 
-    def _begin(self, keys: Keys, request: AccumulatorRequest, first: Datum) -> OpenCall:
+    def _begin(self, keys: Keys, request: AccumulatorRequest, first: Datum, events: list[Event]) -> Life:
         """Begin a life with OPEN, or with APPEND: a key's message must not be lost to the wrong operation."""
-        call = self._open[keys] = self._desk.begin(Life(keys, request.operation.keyedWindow.slot, first))
+        life = self._open[keys] = Life(keys, request.operation.keyedWindow.slot, first)
+        events.append(Begin(life))
         if not self._watching:
             self._watching = True
-            self._desk.later(SILENCE, self._watch)
-        return call
+            events.append(Wake(SILENCE))
+        return life
 
-    def _close(self, keys: Keys, call: OpenCall | None, request: AccumulatorRequest, size: int) -> Sequence[Outgoing]:
+    def _close(self, life: Life | None, request: AccumulatorRequest, size: int, events: list[Event]) -> None:
         window = request.operation.keyedWindow.SerializeToString()
-        if call is None:  # it was opened with a process before this one; the platform still waits for the EOF
-            self._desk.consumed(size)
-            return (eof(window),)
-        life: Life = call.token
+        if life is None:  # it was opened with a process before this one; the platform still waits for the EOF
+            events += (Reply((eof(window),)), Release(1, size))
+            return
         life.close, life.close_size = window, size
-        self._feed.flush()
-        self._end(keys, call)
-        return ()
+        self._shares.flush(events)
+        self._end(life, events)
 
-    def _end(self, keys: Keys, call: OpenCall) -> None:
-        del self._open[keys]
-        self._closing[keys] = []
-        self._desk.complete(call)
+    def _end(self, life: Life, events: list[Event]) -> None:
+        del self._open[life.keys]
+        self._closing[life.keys] = []
+        events.append(Close((life,)))
 
     # -- silence
 
-    def _watch(self) -> None:
-        self._look_at(list(self._open.values()), 0)
-
-    def _look_at(self, calls: list[OpenCall], silent: int) -> None:
+    def wake(self) -> Iterable[Event]:
         """Look at some of the keys, and at the others when the loop has had its turn."""
-        for call in calls[-_AT_ONCE:]:
-            life: Life = call.token
+        if not self._to_look_at:
+            self._to_look_at = list(self._open.values())
+            self._silent = 0
+        for life in self._to_look_at[-_AT_ONCE:]:
             if life.progress_ns != life.seen_ns:
                 life.seen_ns = life.progress_ns
                 life.held_ns = life.latest.event_time_ns
             elif life.held_ns < self._watermark_ns and not life.told:
                 life.told = True
-                silent += 1
-                if silent <= _LINES:
+                self._silent += 1
+                if self._silent <= _LINES:
                     self._tell(life)
-        del calls[-_AT_ONCE:]
-        if calls:
-            self._desk.later(0, partial(self._look_at, calls, silent))
-            return
-        if silent > _LINES:
-            logger.warning("accumulator: so do %d other keys", silent - _LINES)
+        del self._to_look_at[-_AT_ONCE:]
+        if self._to_look_at:
+            return (Wake(0),)
+        if self._silent > _LINES:
+            logger.warning("accumulator: so do %d other keys", self._silent - _LINES)
         self._watching = bool(self._open)
-        if self._watching:
-            self._desk.later(SILENCE, self._watch)
+        return (Wake(SILENCE),) if self._watching else ()
 
     def _tell(self, life: Life) -> None:
         held, watermark = (ns_to_datetime(ns).isoformat() for ns in (life.held_ns, self._watermark_ns))
@@ -212,34 +205,9 @@ class AccumulatorFlow:
         )
 
 
-class AccumulatorParentFlow:
-    """The same in front of workers, each of which has the lives of its keys: the stream is one call, and all requests
-    are its inputs."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._call: OpenCall | None = None
-
-    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
-        """Say which keys each message belongs to."""
-        if self._call is None:
-            self._call = self._desk.begin(None)
-        inputs = [(keys_number(_read(message).operation.keyedWindow.keys), message) for message in messages]
-        self._desk.feed(self._call, inputs, count_bytes(messages))
-        return ()
-
-    def half_closed(self) -> None:
-        """The workers end their keys."""
-        if self._call is not None:
-            self._desk.complete(self._call)
-
-    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
-        """The workers have sent the EOFs."""
-        return ()
-
-    def closed(self) -> Sequence[Outgoing]:
-        """Every key has had its EOF."""
-        return ()
+def new_parent_flow() -> KeyedParentFlow:
+    """In front of workers: each has the lives of its keys."""
+    return KeyedParentFlow(lambda message: _read(message).operation.keyedWindow.keys)
 
 
 def eof(window: bytes) -> bytes:

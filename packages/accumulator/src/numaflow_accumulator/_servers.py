@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Kind, OpenCalls
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, PerKey, ShutdownCallback, SyncServer
 
 from ._datatypes import Accumulator, SyncAccumulator
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     )
 
 
-def _load_calls() -> OpenCalls:
-    from ._codec import CALLS
+def _load() -> RpcSpec:
+    from ._codec import SPEC
 
-    return CALLS
+    return SPEC
 
 
 KIND: Final = Kind(
@@ -38,11 +38,9 @@ KIND: Final = Kind(
     version=__version__,
     package_root=os.path.dirname(__file__),
     service="accumulator.v1.Accumulator",
-    method="AccumulateFn",
     socket_name="accumulator.sock",
     info_name="accumulator-server-info",
-    info_metadata={},
-    load_calls=_load_calls,
+    methods=(Method("AccumulateFn", _load),),
     minimum_numaflow_version="1.5.0-z",
 )
 ACCUMULATOR_SOCK_PATH: Final = KIND.sock_path

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.batches import ExpectedIds, batch_calls
+from numaflow_core.flows.batch import ExpectedIds, batch_spec
 from numaflow_core.values.messages import iterable
 from numaflow_core.wire.buffers import Buffer, Outgoing
 
@@ -17,8 +17,9 @@ _TAKER: Final = "a batch map handler"
 
 
 class _Batches:
-    """Implements ``flow.Batch``."""
+    """Implements ``flows.batch.Batch``."""
 
+    taker = _TAKER
     eot = _codec.eot()
 
     def read(self, message: Buffer) -> MapRequest | None:
@@ -29,11 +30,8 @@ class _Batches:
             check_request(request)
         return request
 
-    def new_token(self) -> ExpectedIds:
-        return ExpectedIds(_TAKER)
-
-    def take(self, token: ExpectedIds, requests: Sequence[MapRequest]) -> None:
-        token.expect([request.id for request in requests])
+    def id(self, request: MapRequest) -> str:
+        return request.id
 
 
 class _Encoder:
@@ -53,7 +51,7 @@ class _Encoder:
         return ()
 
 
-BATCH: Final = batch_calls(
+BATCH: Final = batch_spec(
     METHOD,
     HANDSHAKE,
     _Batches(),

@@ -4,12 +4,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.flow import UnaryFlow
-from numaflow_core.kind import Calls
-from numaflow_core.strategy import Codec
+from numaflow_core.flows.bidi import BidiFlow, handshake
+from numaflow_core.kind import Codec, RpcSpec
 from numaflow_core.values.messages import messages_of
 from numaflow_core.wire.buffers import Buffer, Outgoing
-from numaflow_core.wire.protobuf import SIZES, handshake, reader, results_encoder, tag, write_user_metadata
+from numaflow_core.wire.protobuf import SIZES, reader, results_encoder, tag, write_user_metadata
 from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum, Message, Messages
@@ -77,4 +76,7 @@ def eot(request_id: str = "") -> bytes:
 
 
 HANDSHAKE: Final = handshake(read, MapResponse)
-UNARY: Final = Calls(partial(UnaryFlow, METHOD, HANDSHAKE), Codec(call, encode))
+UNARY: Final = RpcSpec(
+    new_flow=partial(BidiFlow, METHOD, HANDSHAKE),
+    codec=Codec(call, encode, lambda message: view(read(message))),
+)

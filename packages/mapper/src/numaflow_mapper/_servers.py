@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Calls, Kind, OpenCalls
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, ShutdownCallback, SyncServer
 
 from ._batch import BatchMapper
@@ -26,36 +26,35 @@ if TYPE_CHECKING:
     from ._stream import MapStreamAsyncHandler, MapStreamAsyncHandlerObject, MapStreamHandler, MapStreamHandlerObject
 
 
-def _load_unary() -> Calls:
+def _load_unary() -> RpcSpec:
     from ._codec import UNARY
 
     return UNARY
 
 
-def _load_batch() -> OpenCalls:
+def _load_batch() -> RpcSpec:
     from ._batch_codec import BATCH
 
     return BATCH
 
 
-def _load_stream() -> Calls:
+def _load_stream() -> RpcSpec:
     from ._stream_codec import STREAM
 
     return STREAM
 
 
-def _kind(name: str, socket_name: str, mode: str, load_calls: Callable[[], Calls | OpenCalls]) -> Kind:
+def _kind(name: str, socket_name: str, mode: str, load: Callable[[], RpcSpec]) -> Kind:
     return Kind(
         name=name,
         distribution="numaflow-mapper",
         version=__version__,
         package_root=os.path.dirname(__file__),
         service="map.v1.Map",
-        method="MapFn",
         socket_name=socket_name,
         info_name="mapper-server-info",
         info_metadata={"MAP_MODE": mode},
-        load_calls=load_calls,
+        methods=(Method("MapFn", load),),
     )
 
 

@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.flow import UnaryFlow
-from numaflow_core.kind import Calls
-from numaflow_core.strategy import StreamCodec
+from numaflow_core.flows.bidi import BidiFlow
+from numaflow_core.kind import RpcSpec, StreamCodec
 from numaflow_core.values.messages import iterable
 from numaflow_core.wire.buffers import Outgoing
 
-from ._codec import HANDSHAKE, METHOD, beginning, call, encode_results, eot
+from ._codec import HANDSHAKE, METHOD, beginning, call, encode_results, eot, read, view
 from ._datatypes import Message
 
 _TAKER: Final = "a map stream handler"
@@ -34,4 +33,7 @@ class _Encoder:
 
 _items = partial(iterable, complaint=f"{_TAKER} must be a generator, or return an iterable of Message")
 
-STREAM: Final = Calls(partial(UnaryFlow, METHOD, HANDSHAKE), StreamCodec(call, _items, _Encoder))
+STREAM: Final = RpcSpec(
+    new_flow=partial(BidiFlow, METHOD, HANDSHAKE),
+    codec=StreamCodec(call, _items, _Encoder, lambda message: view(read(message))),
+)

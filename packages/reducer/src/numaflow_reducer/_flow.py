@@ -6,15 +6,14 @@ is closed and everything on it is finished.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Final
 
-from numaflow_core.flow import Desk
-from numaflow_core.keyed import Feed, Keys, close_together, keys_number, leaving
-from numaflow_core.strategy import OpenCall
+from numaflow_core.flows.keyed import Keys, Shares, keys_number
+from numaflow_core.kind import Begin, Close, Event, Flow, Release, Reply
 from numaflow_core.values.times import timestamp_to_ns
 from numaflow_core.values.windows import IntervalWindow, Metadata
-from numaflow_core.wire.buffers import Buffer, Outgoing
+from numaflow_core.wire.buffers import Buffer
 from numaflow_core.wire.protobuf import SIZES, first_field, reader, tag
 from numaflow_core.wire.status import ProtocolError
 
@@ -45,14 +44,14 @@ class Window:
 
     def __init__(self, wire: WireWindow, data: bytes) -> None:
         """``data`` is the window as it came, which is how it is sent back."""
-        self.calls: dict[str | Keys, OpenCall] = {}
+        self.calls: dict[str | Keys, Key] = {}
         self.operations: list[bytes] = []
         self.metadata = Metadata(IntervalWindow.from_ns(timestamp_to_ns(wire.start), timestamp_to_ns(wire.end)))
         self.response = b"%b%b%b" % (_WINDOW, SIZES[len(data)], data)
         """What responses begin with."""
 
 
-class Token:
+class Key:
     """A key of a window: what there is a call for."""
 
     __slots__ = ("keys", "window")
@@ -66,60 +65,76 @@ def _keys(name: str | Keys) -> Keys:
     return (name,) if isinstance(name, str) else name
 
 
-class _WindowsFlow(ABC):
-    """Implements ``OpenFlow``."""
+class _WindowsFlow(Flow, ABC):
+    """Messages by their windows."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._feed = Feed(desk)
+    endless = True
+
+    def __init__(self) -> None:
+        self._shares = Shares()
         # By the field of an operation, OPEN or APPEND, and its window, in bytes: exact, whatever the units are, and
         # quicker to look up than what the bytes say.
         self._windows: dict[bytes, Window] = {}
         self._open: dict[bytes, Window] = {}
+        self._undone = 0  # calls
+        self._half_closed = False
         self._eof = b""  # no message, no window, nothing to end
 
-    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
-        """Feed the calls, and end those of a window that is closed."""
+    def receive(self, messages: list[Buffer]) -> Iterable[Event]:
         windows, add = self._windows, self._add
+        events: list[Event] = []
         for message in messages:
             # The platform writes the payload, then the operation, and that is the same in all messages of a window.
             payload, operation = first_field(message, _PAYLOAD)
             window = windows.get(operation)
             if window is not None:
-                add(window, _read_payload(payload), message)
+                add(window, _read_payload(payload), message, events)
             else:
-                self._receive(message)
-        self._feed.flush()
-        return ()
+                self._receive(message, events)
+        self._shares.flush(events)
+        return events
 
-    def _receive(self, message: Buffer) -> None:
+    def half_closed(self) -> Iterable[Event]:
+        """All windows are closed."""
+        self._half_closed = True
+        events: list[Event] = []
+        for data in list(self._open):
+            self._close(data, events)
+        self._end(events)
+        return events
+
+    def done(self, call: Key) -> Iterable[Event]:
+        self._undone -= 1
+        events: list[Event] = []
+        self._end(events)
+        return events
+
+    def _end(self, events: list[Event]) -> None:
+        """The EOF, in the name of the first window, when everything has been said."""
+        if self._half_closed and not self._undone and self._eof:
+            events.append(Reply((self._eof,)))
+
+    def _receive(self, message: Buffer, events: list[Event]) -> None:
         request = _read(message)
         operation = request.operation.SerializeToString()
         name = b"%b%b%b" % (_OPERATION, SIZES[len(operation)], operation)
-        window = self._windows.get(name) or self._look_up(name, request, len(message))
+        window = self._windows.get(name) or self._look_up(name, request, len(message), events)
         if window is not None:
             if not request.HasField("payload"):
                 raise ProtocolError(f"{METHOD}: expected a message with a payload")
-            self._add(window, request.payload, message)
-
-    def half_closed(self) -> None:
-        """All windows are closed."""
-        for data in list(self._open):
-            self._close(data)
-
-    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
-        """Its results, and those that waited for them."""
-        return leaving(call)
-
-    def closed(self) -> Sequence[Outgoing]:
-        """The EOF, in the name of the first window."""
-        return (self._eof,) if self._eof else ()
+            self._add(window, request.payload, message, events)
 
     @abstractmethod
-    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
+    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer, events: list[Event]) -> None:
         """A message of an open window."""
 
-    def _look_up(self, name: bytes, request: ReduceRequest, size: int) -> Window | None:
+    def _begin(self, window: Window, name: str | Keys, keys: Keys, events: list[Event]) -> Key:
+        call = window.calls[name] = Key(window, keys)
+        self._undone += 1
+        events.append(Begin(call))
+        return call
+
+    def _look_up(self, name: bytes, request: ReduceRequest, size: int, events: list[Event]) -> Window | None:
         """The window of an operation that is not known yet; ``None`` where that closes it. Raises ``ProtocolError`` for
         a message that makes no sense."""
         operation = request.operation
@@ -129,9 +144,9 @@ class _WindowsFlow(ABC):
         wire, event = operation.windows[0], operation.event
         data = wire.SerializeToString()
         if event == _CLOSE:
-            self._feed.flush()
-            self._desk.consumed(size)
-            self._close(data)
+            self._shares.flush(events)
+            events.append(Release(1, size))
+            self._close(data, events)
             return None
         if event not in (_OPEN, _APPEND):
             raise ProtocolError(f"{METHOD}: expected one of the events OPEN, APPEND and CLOSE, got {event}")
@@ -145,40 +160,35 @@ class _WindowsFlow(ABC):
         self._windows[name] = window
         return window
 
-    def _close(self, data: bytes) -> None:
+    def _close(self, data: bytes, events: list[Event]) -> None:
         window = self._open.pop(data, None)
         if window is not None:
             for name in window.operations:
                 del self._windows[name]
-            close_together(self._desk, [window.calls[name] for name in sorted(window.calls, key=_keys)])
+            events.append(Close([window.calls[name] for name in sorted(window.calls, key=_keys)]))
             window.calls.clear()
 
 
 class WindowFlow(_WindowsFlow):
     """Has a call for each key of each window."""
 
-    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
+    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer, events: list[Event]) -> None:
         keys = payload.keys[:]
         name = keys[0] if len(keys) == 1 else tuple(keys)  # which is quicker to find, and never equals a tuple
-        call = window.calls.get(name)
-        if call is None:
-            call = window.calls[name] = self._desk.begin(Token(window, tuple(keys)))
-        self._feed.add(call, _view(payload, ""), len(message))
+        call = window.calls.get(name) or self._begin(window, name, tuple(keys), events)
+        self._shares.add(call, _view(payload, ""), len(message))
 
 
-class WindowPartFlow(WindowFlow):
-    """The same for a worker's part of a window, whose EOF the parent sends."""
+class WindowWorkerFlow(WindowFlow):
+    """The same for a worker's share of a window, whose EOF the server sends."""
 
-    def closed(self) -> Sequence[Outgoing]:
+    def _end(self, events: list[Event]) -> None:
         """Nothing."""
-        return ()
 
 
 class WindowParentFlow(_WindowsFlow):
-    """Has a call for each window, in front of workers: its parts have calls for the keys."""
+    """Has a call for each window, in front of workers: each of its shares has calls for the keys."""
 
-    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer) -> None:
-        call = window.calls.get(())
-        if call is None:
-            call = window.calls[()] = self._desk.begin(window)
-        self._feed.add(call, (keys_number(payload.keys), message), len(message))
+    def _add(self, window: Window, payload: ReduceRequest.Payload, message: Buffer, events: list[Event]) -> None:
+        call = window.calls.get(()) or self._begin(window, (), (), events)
+        self._shares.add(call, (keys_number(payload.keys), message), len(message))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Kind, OpenCalls
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, PerKey, ShutdownCallback, SyncServer
 
 from ._datatypes import Reducer, SyncReducer
@@ -37,30 +37,28 @@ _PARAMETERS: Final = ("keys", "datums", "md")
 _WITH_OUTPUT: Final = ("keys", "datums", "output", "md")
 
 
-def _load_reduce() -> OpenCalls:
+def _load_reduce() -> RpcSpec:
     from ._codec import REDUCE
 
     return REDUCE
 
 
-def _load_reduce_stream() -> OpenCalls:
+def _load_reduce_stream() -> RpcSpec:
     from ._codec import REDUCE_STREAM
 
     return REDUCE_STREAM
 
 
-def _kind(name: str, load_calls: Callable[[], OpenCalls], socket_name: str, info_name: str) -> Kind:
+def _kind(name: str, load: Callable[[], RpcSpec], socket_name: str, info_name: str) -> Kind:
     return Kind(
         name=name,
         distribution="numaflow-reducer",
         version=__version__,
         package_root=os.path.dirname(__file__),
         service="reduce.v1.Reduce",
-        method="ReduceFn",
         socket_name=socket_name,
         info_name=info_name,
-        info_metadata={},
-        load_calls=load_calls,
+        methods=(Method("ReduceFn", load),),
     )
 
 

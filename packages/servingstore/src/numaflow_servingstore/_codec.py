@@ -4,9 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.flow import SingleFlow
-from numaflow_core.kind import Calls
-from numaflow_core.strategy import Codec
+from numaflow_core.flows.unary import UnaryFlow
+from numaflow_core.kind import Codec, RpcSpec
 from numaflow_core.values.messages import iterable
 from numaflow_core.wire.buffers import Buffer
 from numaflow_core.wire.protobuf import reader
@@ -45,5 +44,5 @@ def _encode_get(id: str, result: object) -> bytes:
     return response.SerializeToString()
 
 
-PUT: Final = Calls(partial(SingleFlow, "Put"), Codec(_call_put, _encode_put))
-GET: Final = Calls(partial(SingleFlow, "Get"), Codec(_call_get, _encode_get))
+PUT: Final = RpcSpec(new_flow=partial(UnaryFlow, "Put"), codec=Codec(_call_put, _encode_put, _read_put))
+GET: Final = RpcSpec(new_flow=partial(UnaryFlow, "Get"), codec=Codec(_call_get, _encode_get, _read_get))

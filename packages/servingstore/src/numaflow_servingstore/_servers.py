@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Calls, Kind, Method
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, ShutdownCallback, SyncServer
 
 from ._datatypes import ServingStore
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from ._datatypes import ServingStoreAsyncObject, ServingStoreObject
 
 
-def _load_put() -> Calls:
+def _load_put() -> RpcSpec:
     from ._codec import PUT
 
     return PUT
 
 
-def _load_get() -> Calls:
+def _load_get() -> RpcSpec:
     from ._codec import GET
 
     return GET
@@ -38,13 +38,10 @@ KIND: Final = Kind(
     version=__version__,
     package_root=os.path.dirname(__file__),
     service="serving.v1.ServingStore",
-    method="Put",
     socket_name="serving.sock",
     info_name="serving-server-info",
-    info_metadata={},
-    load_calls=_load_put,
+    methods=(Method("Put", _load_put), Method("Get", _load_get)),
     minimum_numaflow_version="1.5.0-z",
-    others=(Method("Get", _load_get),),
 )
 SERVING_STORE_SOCK_PATH: Final = KIND.sock_path
 SERVING_STORE_SERVER_INFO_FILE_PATH: Final = KIND.info_path

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.keyed import Collecting
-from numaflow_core.kind import OpenCalls
-from numaflow_core.strategy import OpenCall, StreamCodec
+from numaflow_core.flows.results import window_encoder
+from numaflow_core.kind import RpcSpec, StreamCodec
+from numaflow_core.rpc import Inbox
+from numaflow_core.runners.mailboxes import Collecting
 from numaflow_core.values.messages import iterable
 from numaflow_core.values.validate import check_bytes
-from numaflow_core.wire.results import window_encoder
 
 from ._datatypes import Message, SyncSessionReducer
-from ._flow import Input, Session, SessionFlow, SessionParentFlow
+from ._flow import Input, Session, SessionFlow, new_parent_flow
 from ._proto.sessionreduce_pb2 import SessionReduceResponse
 
 _TAKER: Final = "a session reduce handler"
@@ -56,18 +56,18 @@ class _Pushing:
         return None
 
 
-def _make_push(handler: Callable[..., Any], call: OpenCall) -> tuple[Session, _Pushing]:
-    session: Session = call.token
+def _make_push(handler: Callable[..., Any], inbox: Inbox) -> tuple[Session, _Pushing]:
+    session: Session = inbox.call
     return session, _Pushing(handler(list(session.keys)), session)
 
 
-def _call(handler: Callable[..., Any], call: OpenCall) -> tuple[Session, Any]:
-    return call.token, _reduce(handler, call)
+def _call(handler: Callable[..., Any], inbox: Inbox) -> tuple[Session, Any]:
+    return inbox.call, _reduce(handler, inbox)
 
 
-async def _reduce(make: Callable[[], Any], call: OpenCall) -> AsyncIterator[Any]:
+async def _reduce(make: Callable[[], Any], inbox: Inbox) -> AsyncIterator[Any]:
     """A call of an async handler: merge what other sessions have left, reduce, and leave an accumulator if asked to."""
-    session: Session = call.token
+    session: Session = inbox.call
 
     def view(given: Input) -> Any:
         if type(given) is tuple:
@@ -78,7 +78,7 @@ async def _reduce(make: Callable[[], Any], call: OpenCall) -> AsyncIterator[Any]
     for accumulator in session.accumulators:
         await _settled(reducer.merge_accumulator(accumulator))
     session.accumulators.clear()
-    results = reducer.session_reduce(list(session.keys), call.inputs(view))
+    results = reducer.session_reduce(list(session.keys), inbox.inputs(view))
     if not hasattr(results, "__aiter__"):
         raise TypeError(f"{_TAKER} must be an async generator of Message, got {type(results).__name__}")
     try:
@@ -88,7 +88,7 @@ async def _reduce(make: Callable[[], Any], call: OpenCall) -> AsyncIterator[Any]
         close = getattr(results, "aclose", None)
         if close is not None:
             await close()
-    async for _ in call.inputs():  # what the handler has not read
+    async for _ in inbox.inputs():  # what the handler has not read
         pass
     if session.into is not None:
         session.accumulator = _checked(reducer, await _settled(reducer.accumulator()))
@@ -105,10 +105,10 @@ def _checked(reducer: object, accumulator: object) -> bytes:
     return check_bytes(accumulator, f"what {name}.accumulator() returns")
 
 
-SESSION_REDUCE: Final = OpenCalls(
+SPEC: Final = RpcSpec(
     new_flow=SessionFlow,
-    new_parent_flow=SessionParentFlow,
-    new_part_flow=SessionFlow,
+    new_parent_flow=new_parent_flow,
+    new_worker_flow=SessionFlow,
     codec=StreamCodec(_call, _items, window_encoder(SessionReduceResponse, Message, _TAKER)),
     make_push=_make_push,
 )

@@ -16,14 +16,13 @@ EOF, and takes the number for their identity when it has to replay them.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
-from numaflow_core.flow import Desk
-from numaflow_core.keyed import Feed, Keys, complete_silently, keys_number
-from numaflow_core.strategy import OpenCall
+from numaflow_core.flows.keyed import KeyedParentFlow, Keys, Shares
+from numaflow_core.kind import Begin, Close, Event, Flow, Release, Reply
 from numaflow_core.values.times import timestamp_to_ns
-from numaflow_core.wire.buffers import Buffer, Outgoing
+from numaflow_core.wire.buffers import Buffer
 from numaflow_core.wire.protobuf import SIZES, reader, tag
 from numaflow_core.wire.status import ProtocolError
 
@@ -57,7 +56,7 @@ class Session:
     __slots__ = (
         "accumulator",
         "accumulators",
-        "call",
+        "begun",
         "ended",
         "identity",
         "into",
@@ -85,14 +84,14 @@ class Session:
         self.accumulators: list[Any] = []
         """Those of the members, when the call begins."""
 
-        self.call: OpenCall | None = None
-        """``None`` while accumulators are missing."""
+        self.begun = False
+        """Whether the call has begun: all accumulators are there."""
 
         self.waiting: list[tuple[Input, int]] = []
-        """What came while there was no call, and how many bytes it took."""
+        """What came before that, and how many bytes it took."""
 
         self.ended = False
-        """Whether the call is to end as soon as there is one."""
+        """Whether the call is to end as soon as it has begun."""
 
         self.into: Session | None = None
         """The session that this one has become part of: it is to leave its accumulator. Set before the call ends."""
@@ -114,21 +113,20 @@ class _Closing(NamedTuple):
     session: Session | None
 
 
-class SessionFlow:
-    """Implements ``OpenFlow``: has a call for each session. It is the same in a worker process, which gets all messages
-    of its keys."""
+class SessionFlow(Flow):
+    """Has a call for each session. It is the same in a worker process, which gets all messages of its keys."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._feed = Feed(desk)
+    endless = True
+
+    def __init__(self) -> None:
+        self._shares = Shares()
         self._sessions: dict[Identity, Session] = {}
         self._closing: dict[Keys, deque[_Closing]] = {}  # the first is in progress, the others wait for it
 
-    # -- OpenFlow
+    # -- Flow
 
-    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
-        """Feed the calls; the EOFs of sessions that are not known."""
-        answers: list[Outgoing] = []
+    def receive(self, messages: list[Buffer]) -> Iterable[Event]:
+        events: list[Event] = []
         for message in messages:
             request = read(message)
             event, windows = request.operation.event, request.operation.keyedWindows
@@ -136,69 +134,70 @@ class SessionFlow:
             if event in (_APPEND, _OPEN):
                 wire = windows[0]
                 identity = _identity(wire)
-                session = self._sessions.get(identity) or self._open(identity, wire)
+                session = self._sessions.get(identity) or self._open(identity, wire, events)
                 self._add(session, _view(request.payload, ""), size)
             elif event == _EXPAND:
                 wire = windows[1]
-                session = self._expand(_identity(windows[0]), _identity(wire), wire)
+                session = self._expand(_identity(windows[0]), _identity(wire), wire, events)
                 self._add(session, (session.latest, _view(request.payload, "")), size)
             elif event == _MERGE:
-                self._merge(windows)
-                self._desk.consumed(size)
+                self._merge(windows, events)
+                events.append(Release(1, size))
             else:
                 wire = windows[0]
-                session_or_none = self._sessions.pop(_identity(wire), None)
-                answers += self._close(wire.keys, _Closing(_response(wire) + _EOF, size, session_or_none))
-        self._feed.flush()
-        return answers
+                known = self._sessions.pop(_identity(wire), None)
+                self._close(wire.keys, _Closing(_response(wire) + _EOF, size, known), events)
+        self._shares.flush(events)
+        return events
 
-    def half_closed(self) -> None:
+    def half_closed(self) -> Iterable[Event]:
         """The platform does not do this while sessions are open; other clients mean by it that all of them close."""
+        events: list[Event] = []
         for identity in sorted(self._sessions, key=lambda each: (each[2], each[:2])):
             session = self._sessions.pop(identity)
-            self._close(identity[2], _Closing(session.latest + _EOF, 0, session))
+            self._close(identity[2], _Closing(session.latest + _EOF, 0, session), events)
+        return events
 
-    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
+    def done(self, call: Session) -> Iterable[Event]:
         """The EOF, unless the session has become part of another; and what has waited for this."""
-        session: Session = call.token
-        session.call = None  # which refers to the session: there is nothing for the garbage collector to find
-        whole = session.into
+        events: list[Event] = []
+        whole = call.into
         if whole is None:
-            queue = self._closing[session.keys]
-            closed = queue.popleft()
-            return [self._answer(closed), *self._close_next(session.keys, queue)]
+            queue = self._closing[call.keys]
+            self._answer(queue.popleft(), events)
+            self._close_next(call.keys, queue, events)
+            return events
         whole.missing -= 1
         if not whole.missing:
             whole.accumulators = [each.accumulator for each in whole.members]
             whole.members = ()
-            self._begin(whole)
-        return ()
-
-    def closed(self) -> Sequence[Outgoing]:
-        """Nothing: each session has its own EOF."""
-        return ()
+            self._begin(whole, events)
+        return events
 
     # -- operations
 
-    def _open(self, identity: Identity, wire: KeyedWindow, members: Sequence[Session] = ()) -> Session:
+    def _open(
+        self, identity: Identity, wire: KeyedWindow, events: list[Event], members: Sequence[Session] = ()
+    ) -> Session:
         session = self._sessions[identity] = Session(identity, _response(wire), members)
         if not members:
-            session.call = self._desk.begin(session)
+            session.begun = True
+            events.append(Begin(session))
         return session
 
-    def _expand(self, old: Identity, new: Identity, wire: KeyedWindow) -> Session:
+    def _expand(self, old: Identity, new: Identity, wire: KeyedWindow, events: list[Event]) -> Session:
         session = self._sessions.pop(old, None)
         other = self._sessions.get(new)
         if session is None:
-            return other or self._open(new, wire)
+            return other or self._open(new, wire, events)
         if other is not None:
-            return self._unite([session, other], new, wire)
+            return self._unite([session, other], new, wire, events)
         session.identity = new
         session.latest = _response(wire)
         self._sessions[new] = session
         return session
 
-    def _merge(self, windows: Sequence[KeyedWindow]) -> None:
+    def _merge(self, windows: Sequence[KeyedWindow], events: list[Event]) -> None:
         first = min(windows, key=lambda wire: timestamp_to_ns(wire.start))
         last = max(windows, key=lambda wire: timestamp_to_ns(wire.end))
         union = KeyedWindow(start=first.start, end=last.end, slot=first.slot, keys=first.keys)
@@ -206,107 +205,76 @@ class SessionFlow:
         names = dict.fromkeys((*map(_identity, windows), target))
         members = [session for name in names if (session := self._sessions.get(name)) is not None]
         if members and not (len(members) == 1 and members[0].identity == target):
-            self._unite(members, target, union)
+            self._unite(members, target, union, events)
 
-    def _unite(self, members: list[Session], target: Identity, wire: KeyedWindow) -> Session:
+    def _unite(self, members: list[Session], target: Identity, wire: KeyedWindow, events: list[Event]) -> Session:
         """Have sessions become part of a new one."""
-        self._feed.flush()
+        self._shares.flush(events)
         members.sort(key=lambda each: each.identity[:2])
         for member in members:
             self._sessions.pop(member.identity, None)
-        whole = self._open(target, wire, members)
+        whole = self._open(target, wire, events, members)
         for member in members:
             member.into = whole
-            self._end(member)
+            self._end(member, events)
         return whole
 
-    def _close(self, keys: Sequence[str], closing: _Closing) -> list[Outgoing]:
+    def _close(self, keys: Sequence[str], closing: _Closing, events: list[Event]) -> None:
         key = tuple(keys)
         queue = self._closing.get(key)
         if queue is not None:
             queue.append(closing)
-            return []
-        if closing.session is None:
-            return [self._answer(closing)]
-        self._closing[key] = queue = deque((closing,))
-        self._feed.flush()
-        return self._close_next(key, queue)
+        elif closing.session is None:
+            self._answer(closing, events)
+        else:
+            self._closing[key] = queue = deque((closing,))
+            self._shares.flush(events)
+            self._close_next(key, queue, events)
 
-    def _close_next(self, keys: Keys, queue: deque[_Closing]) -> list[Outgoing]:
-        """Begin to close what is next of a key's; the EOFs of what needs no call for that."""
-        answers: list[Outgoing] = []
+    def _close_next(self, keys: Keys, queue: deque[_Closing], events: list[Event]) -> None:
+        """Begin to close what is next of a key's, after the EOFs of what needs no call for that."""
         while queue:
             session = queue[0].session
             if session is not None:
-                self._end(session)
-                return answers
-            answers.append(self._answer(queue.popleft()))
+                self._end(session, events)
+                return
+            self._answer(queue.popleft(), events)
         del self._closing[keys]
-        return answers
 
-    def _answer(self, closing: _Closing) -> bytes:
+    def _answer(self, closing: _Closing, events: list[Event]) -> None:
+        events.append(Reply((closing.eof,)))
         if closing.size:
-            self._desk.consumed(closing.size)
-        return closing.eof
+            events.append(Release(1, closing.size))
 
     # -- calls
 
     def _add(self, session: Session, given: Input, size: int) -> None:
-        if session.call is None:
+        if session.begun:
+            self._shares.add(session, given, size)
+        else:
             session.waiting.append((given, size))
-        else:
-            self._feed.add(session.call, given, size)
 
-    def _begin(self, session: Session) -> None:
+    def _begin(self, session: Session, events: list[Event]) -> None:
         """All accumulators are there."""
-        session.call = self._desk.begin(session)
+        session.begun = True
+        events.append(Begin(session))
         for given, size in session.waiting:
-            self._feed.add(session.call, given, size)
+            self._shares.add(session, given, size)
         session.waiting.clear()
-        self._feed.flush()
+        self._shares.flush(events)
         if session.ended:
-            self._end(session)
+            self._end(session, events)
 
-    def _end(self, session: Session) -> None:
-        if session.call is None:
-            session.ended = True
-        elif session.into is None:
-            self._desk.complete(session.call)
+    def _end(self, session: Session, events: list[Event]) -> None:
+        if session.begun:
+            events.append(Close((session,), silently=session.into is not None))
         else:
-            complete_silently(self._desk, session.call)
+            session.ended = True
 
 
-class SessionParentFlow:
-    """Implements ``OpenFlow`` in front of workers: has one call, whose parts do everything."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._feed = Feed(desk)
-        self._call: OpenCall | None = None
-
-    def receive(self, messages: list[Buffer]) -> Sequence[Outgoing]:
-        """Pass messages on, each with the number of its keys."""
-        call = self._call
-        if call is None:
-            call = self._call = self._desk.begin(None)
-        for message in messages:
-            keys = read(message).operation.keyedWindows[0].keys
-            self._feed.add(call, (keys_number(keys), message), len(message))
-        self._feed.flush()
-        return ()
-
-    def half_closed(self) -> None:
-        """So it is for the workers."""
-        if self._call is not None:
-            self._desk.complete(self._call)
-
-    def finished(self, call: OpenCall) -> Sequence[Outgoing]:
-        """The workers have said everything."""
-        return ()
-
-    def closed(self) -> Sequence[Outgoing]:
-        """The same."""
-        return ()
+def new_parent_flow() -> KeyedParentFlow:
+    """In front of workers: each has the sessions of its keys."""
+    return KeyedParentFlow(lambda message: read(message).operation.keyedWindows[0].keys)
 
 
 def read(message: Buffer) -> SessionReduceRequest:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Kind, OpenCalls
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, PerKey, ShutdownCallback, SyncServer
 
 from ._datatypes import SessionReducer, SyncSessionReducer
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from ._datatypes import SessionReduceHandler, SessionReduceHandlerObject
 
 
-def _load_calls() -> OpenCalls:
-    from ._codec import SESSION_REDUCE
+def _load() -> RpcSpec:
+    from ._codec import SPEC
 
-    return SESSION_REDUCE
+    return SPEC
 
 
 KIND: Final = Kind(
@@ -33,11 +33,9 @@ KIND: Final = Kind(
     version=__version__,
     package_root=os.path.dirname(__file__),
     service="sessionreduce.v1.SessionReduce",
-    method="SessionReduceFn",
     socket_name="sessionreduce.sock",
     info_name="sessionreducer-server-info",
-    info_metadata={},
-    load_calls=_load_calls,
+    methods=(Method("SessionReduceFn", _load),),
 )
 SESSION_REDUCE_SOCK_PATH: Final = KIND.sock_path
 SESSION_REDUCE_SERVER_INFO_FILE_PATH: Final = KIND.info_path

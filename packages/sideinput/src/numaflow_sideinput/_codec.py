@@ -4,9 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from numaflow_core.flow import SingleFlow
-from numaflow_core.kind import Calls
-from numaflow_core.strategy import Codec
+from numaflow_core.flows.unary import UnaryFlow
+from numaflow_core.kind import Codec, RpcSpec
 from numaflow_core.wire.buffers import Buffer
 
 from ._datatypes import Response
@@ -28,4 +27,4 @@ def _encode(_: None, result: object) -> bytes:
     return SideInputResponse(value=result._value, no_broadcast=result._no_broadcast).SerializeToString()
 
 
-RETRIEVE: Final = Calls(partial(SingleFlow, METHOD), Codec(_call, _encode))
+RETRIEVE: Final = RpcSpec(new_flow=partial(UnaryFlow, METHOD), codec=Codec(_call, _encode))

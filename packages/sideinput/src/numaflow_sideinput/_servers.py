@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from numaflow_core.kind import Calls, Kind
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, ShutdownCallback, SyncServer
 
 from ._datatypes import SideInput
@@ -29,7 +29,7 @@ MAX_MESSAGE_SIZE: Final = 4 * 1024 * 1024
 one is better refused here, where the error says so."""
 
 
-def _load_calls() -> Calls:
+def _load() -> RpcSpec:
     from ._codec import RETRIEVE
 
     return RETRIEVE
@@ -41,11 +41,9 @@ KIND: Final = Kind(
     version=__version__,
     package_root=os.path.dirname(__file__),
     service="sideinput.v1.SideInput",
-    method="RetrieveSideInput",
     socket_name="sideinput.sock",
     info_name="sideinput-server-info",
-    info_metadata={},
-    load_calls=_load_calls,
+    methods=(Method("RetrieveSideInput", _load),),
 )
 SIDE_INPUT_SOCK_PATH: Final = KIND.sock_path
 SIDE_INPUT_SERVER_INFO_FILE_PATH: Final = KIND.info_path

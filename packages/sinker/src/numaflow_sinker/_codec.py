@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-from numaflow_core.batches import ExpectedIds, batch_calls
-from numaflow_core.kind import OpenCalls
+from numaflow_core.flows.batch import ExpectedIds, batch_spec
+from numaflow_core.flows.bidi import handshake
+from numaflow_core.kind import RpcSpec
 from numaflow_core.values.messages import iterable
 from numaflow_core.wire.buffers import Buffer, Outgoing
-from numaflow_core.wire.protobuf import SIZES, handshake, reader, tag, write_user_metadata
+from numaflow_core.wire.protobuf import SIZES, reader, tag, write_user_metadata
 from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum, Response, Status
@@ -35,8 +36,9 @@ def view(request: SinkRequest.Request) -> Datum:
 
 
 class _Batches:
-    """Implements ``flow.Batch``."""
+    """Implements ``flows.batch.Batch``."""
 
+    taker = _TAKER
     eot = SinkResponse(status=TransmissionStatus(eot=True)).SerializeToString()
 
     def read(self, message: Buffer) -> SinkRequest.Request | None:
@@ -47,11 +49,8 @@ class _Batches:
             return None
         raise ProtocolError(f"{METHOD}: expected a message with a request, or the end of a batch")
 
-    def new_token(self) -> ExpectedIds:
-        return ExpectedIds(_TAKER)
-
-    def take(self, token: ExpectedIds, requests: Sequence[SinkRequest.Request]) -> None:
-        token.expect([request.id for request in requests])
+    def id(self, request: SinkRequest.Request) -> str:
+        return request.id
 
 
 class Encoder:
@@ -124,6 +123,6 @@ _BATCHES: Final = _Batches()
 _items = partial(iterable, complaint=f"{_TAKER} must return Responses, or an iterable of Response")
 
 
-def calls(role: Role) -> OpenCalls:
-    """How a sink in that role is called."""
-    return batch_calls(METHOD, _HANDSHAKE, _BATCHES, view, _items, partial(Encoder, role))
+def spec(role: Role) -> RpcSpec:
+    """How a sink in that role is served."""
+    return batch_spec(METHOD, _HANDSHAKE, _BATCHES, view, _items, partial(Encoder, role))

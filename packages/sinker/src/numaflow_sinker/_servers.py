@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Kind, OpenCalls
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, ShutdownCallback, SyncServer
 
 from ._datatypes import Sinker
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _PARAMETERS: Final = ("datums",)
 
 
-def _load_calls(role: Role) -> OpenCalls:
-    from ._codec import calls
+def _load(role: Role) -> RpcSpec:
+    from ._codec import spec
 
-    return calls(role)
+    return spec(role)
 
 
 def _kind(role: Role) -> Kind:
@@ -37,11 +37,9 @@ def _kind(role: Role) -> Kind:
         version=__version__,
         package_root=os.path.dirname(__file__),
         service="sink.v1.Sink",
-        method="SinkFn",
         socket_name=role.socket_name,
         info_name=role.info_name,
-        info_metadata={},
-        load_calls=partial(_load_calls, role),
+        methods=(Method("SinkFn", partial(_load, role)),),
     )
 
 

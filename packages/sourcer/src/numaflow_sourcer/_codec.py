@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-from numaflow_core.flow import Desk, SerialFlow, SingleFlow, UnaryFlow
-from numaflow_core.kind import Calls, OpenCalls
-from numaflow_core.strategy import Codec, OpenCall, StreamCodec
+from numaflow_core.flows.bidi import BidiFlow, handshake
+from numaflow_core.flows.serial import SerialFlow
+from numaflow_core.flows.unary import UnaryFlow
+from numaflow_core.kind import Codec, RpcSpec, StreamCodec
+from numaflow_core.rpc import Inbox
 from numaflow_core.values.nack import NackOptions
 from numaflow_core.wire.buffers import LARGE, Buffer, Outgoing, Pieces
-from numaflow_core.wire.protobuf import SIZES, handshake, reader, tag, timestamp, varint, write_user_metadata
+from numaflow_core.wire.protobuf import SIZES, reader, tag, timestamp, varint, write_user_metadata
 from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import AckRequest, Message, Nack, NackRequest, Offset, PartitionsResponse, PendingResponse, ReadRequest
@@ -40,8 +42,8 @@ def read_request(message: Buffer) -> ReadRequest:
     return ReadRequest(request.request.num_records, request.request.timeout_in_ms)
 
 
-def _call_read(handler: Callable[[OpenCall], Any], call: OpenCall) -> tuple[None, Any]:
-    return None, handler(call)
+def _call_read(handler: Callable[[Inbox], Any], inbox: Inbox) -> tuple[None, Any]:
+    return None, handler(inbox)
 
 
 def encode_message(message: Message) -> Outgoing:
@@ -95,14 +97,6 @@ def _new_encoder(_: None) -> _ReadEncoder:
 
 _ENCODER: Final = _ReadEncoder()
 _READ_SHAKE: Final = handshake(_read_read, wire.ReadResponse)
-
-
-def _read_flow(desk: Desk) -> SerialFlow:
-    return SerialFlow(desk, READ, _READ_SHAKE, read_request)
-
-
-def _no_workers(_: Desk) -> NoReturn:
-    raise NotImplementedError("a source runs in one process")
 
 
 def _offsets(request: Any) -> list[Offset]:
@@ -165,18 +159,25 @@ def _constant(response: Any) -> Callable[[None, object], bytes]:
 
 _ACK_SHAKE: Final = handshake(_read_ack, wire.AckResponse)
 
-CALLS: Final[dict[str, Calls | OpenCalls]] = {
-    READ: OpenCalls(
-        _read_flow,
-        _no_workers,
-        _no_workers,
-        StreamCodec(_call_read, lambda results: results, _new_encoder),
+
+def _unary(method: str, codec: Codec) -> RpcSpec:
+    return RpcSpec(new_flow=partial(UnaryFlow, method), codec=codec, limit=1)
+
+
+SPECS: Final = {
+    READ: RpcSpec(
+        new_flow=partial(SerialFlow, READ, _READ_SHAKE, read_request),
+        codec=StreamCodec(_call_read, lambda results: results, _new_encoder),
         limit=2,
     ),
-    ACK: Calls(partial(UnaryFlow, ACK, _ACK_SHAKE), Codec(_call_ack, _constant(wire.AckResponse())), 1),
-    NACK: Calls(partial(SingleFlow, NACK), Codec(_call_nack, _constant(wire.NackResponse())), 1),
-    PENDING: Calls(partial(SingleFlow, PENDING), Codec(_call_plain, _encode_pending), 1),
-    PARTITIONS: Calls(partial(SingleFlow, PARTITIONS), Codec(_call_plain, _encode_partitions), 1),
+    ACK: RpcSpec(
+        new_flow=partial(BidiFlow, ACK, _ACK_SHAKE),
+        codec=Codec(_call_ack, _constant(wire.AckResponse())),
+        limit=1,
+    ),
+    NACK: _unary(NACK, Codec(_call_nack, _constant(wire.NackResponse()))),
+    PENDING: _unary(PENDING, Codec(_call_plain, _encode_pending)),
+    PARTITIONS: _unary(PARTITIONS, Codec(_call_plain, _encode_partitions)),
 }
 """By RPC. One call of each at a time: what a source's author has to think about is enough as it is. Of reads there may
 be two, one of which is a stream's that is gone, or whose client has opened another: it ends when the next one begins.

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from time import monotonic
 from typing import Any, Final
 
-from numaflow_core.strategy import OnFailure, OpenCall
+from numaflow_core.rpc import Inbox, OnFailure
 from numaflow_core.values.messages import iterable
 
 from ._datatypes import Message, ReadRequest
@@ -52,9 +52,9 @@ class _Reading:
         self._limit = self._taken + request.num_records
         return self._turn
 
-    def _is_over(self, turn: int, call: OpenCall) -> bool:
+    def _is_over(self, turn: int, inbox: Inbox) -> bool:
         """Whether a read is to end at once: what there is, is the next one's."""
-        return turn != self._turn or call.left or self._closed
+        return turn != self._turn or inbox.left or self._closed
 
     def _take(self, wanted: int) -> list[Message]:
         take = self._kept.popleft
@@ -84,9 +84,9 @@ class SyncReading(_Reading):
         self._news = threading.Condition(lock)  # for the read
         self._room = threading.Condition(lock)  # for the handler's thread
 
-    def read(self, call: OpenCall) -> Iterator[list[Message]]:
+    def read(self, inbox: Inbox) -> Iterator[list[Message]]:
         """What one read gets, in batches. A batch is taken when the peer has room for it."""
-        request: ReadRequest = call.token
+        request: ReadRequest = inbox.call
         deadline = monotonic() + request.timeout_in_ms / 1000
         wanted = request.num_records
         called = False
@@ -97,7 +97,7 @@ class SyncReading(_Reading):
         while wanted:
             with self._news:
                 self._waiting = True  # set before each look: what is put after it, is announced
-                while not self._kept and not self._is_over(turn, call):
+                while not self._kept and not self._is_over(turn, inbox):
                     if not self._running:
                         if called:
                             return
@@ -108,7 +108,7 @@ class SyncReading(_Reading):
                         return
                     self._news.wait(left)
                     self._waiting = True  # a put that was late to tell may have cleared it
-                if self._is_over(turn, call):
+                if self._is_over(turn, inbox):
                     return
                 batch = self._take(wanted)
             wanted -= len(batch)
@@ -155,7 +155,7 @@ class SyncReading(_Reading):
         except ReadingEndedError:
             pass
         except BaseException as error:  # the server ends
-            self._on_failure(error)
+            self._on_failure(error, _nothing)
 
     def _take_request(self) -> ReadRequest | None:
         with self._room:
@@ -196,9 +196,9 @@ class AsyncReading(_Reading):
         self._room = asyncio.Event()  # for the handler
         self._slice_ends = 0.0
 
-    async def read(self, call: OpenCall) -> AsyncIterator[list[Message]]:
+    async def read(self, inbox: Inbox) -> AsyncIterator[list[Message]]:
         """As ``SyncReading.read``."""
-        request: ReadRequest = call.token
+        request: ReadRequest = inbox.call
         deadline = monotonic() + request.timeout_in_ms / 1000
         wanted = request.num_records
         called = False
@@ -215,7 +215,7 @@ class AsyncReading(_Reading):
         timer = self._loop.call_later(request.timeout_in_ms / 1000, end)
         try:
             while wanted:
-                while not self._kept and not self._is_over(turn, call):
+                while not self._kept and not self._is_over(turn, inbox):
                     if self._task is None:
                         if called:
                             return
@@ -225,7 +225,7 @@ class AsyncReading(_Reading):
                         return
                     self._news.clear()
                     await self._news.wait()
-                if self._is_over(turn, call):
+                if self._is_over(turn, inbox):
                     return
                 batch = self._take(wanted)
                 wanted -= len(batch)
@@ -269,10 +269,10 @@ class AsyncReading(_Reading):
             await self._make(request)
         except asyncio.CancelledError as error:
             if not self._closed:
-                self._on_failure(error)
+                self._on_failure(error, _nothing)
             raise
         except BaseException as error:  # the server ends
-            self._on_failure(error)
+            self._on_failure(error, _nothing)
         else:
             self._task = None
             self._news.set()
@@ -294,6 +294,10 @@ class AsyncReading(_Reading):
             return
         for message in iterable(result, _COMPLAINT):
             await self.put(message)
+
+
+def _nothing() -> None:
+    """A read handler works on no message."""
 
 
 def _milliseconds(seconds: float) -> int:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Calls, Kind, Method, OpenCalls
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, Server, ShutdownCallback, SyncServer
 
 from ._handlers import Sourcer
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 _READ, _PARTITIONS = "ReadFn", "PartitionsFn"
 
 
-def _load_calls(method: str) -> Calls | OpenCalls:
-    from ._codec import CALLS
+def _load(method: str) -> RpcSpec:
+    from ._codec import SPECS
 
-    return CALLS[method]
+    return SPECS[method]
 
 
 KIND: Final = Kind(
@@ -38,12 +38,9 @@ KIND: Final = Kind(
     version=__version__,
     package_root=os.path.dirname(__file__),
     service="source.v1.Source",
-    method=_READ,
     socket_name="source.sock",
     info_name="sourcer-server-info",
-    info_metadata={},
-    load_calls=partial(_load_calls, _READ),
-    others=tuple(Method(name, partial(_load_calls, name)) for name in ("AckFn", "NackFn", "PendingFn", _PARTITIONS)),
+    methods=tuple(Method(name, partial(_load, name)) for name in (_READ, "AckFn", "NackFn", "PendingFn", _PARTITIONS)),
 )
 SOURCE_SOCK_PATH: Final = KIND.sock_path
 SOURCE_SERVER_INFO_FILE_PATH: Final = KIND.info_path

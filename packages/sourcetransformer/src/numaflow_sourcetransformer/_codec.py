@@ -5,14 +5,12 @@ from functools import partial
 from typing import Any, Final
 
 from numaflow_core.constants import DROP
-from numaflow_core.flow import UnaryFlow
-from numaflow_core.kind import Calls
-from numaflow_core.strategy import Codec
+from numaflow_core.flows.bidi import BidiFlow, handshake
+from numaflow_core.kind import Codec, RpcSpec
 from numaflow_core.values.messages import messages_of
 from numaflow_core.wire.buffers import Buffer, Outgoing
 from numaflow_core.wire.protobuf import (
     SIZES,
-    handshake,
     reader,
     results_encoder,
     string_field,
@@ -44,6 +42,12 @@ def call(handler: Callable[[list[str], Datum], Any], message: Buffer) -> tuple[S
     if not request_id and not request.HasField("request"):
         raise ProtocolError(f"{METHOD}: expected a message with a request")
     return body, handler(body.keys[:], _view(body, request_id))
+
+
+def view(message: Buffer) -> Datum:
+    """A message as the handler sees it."""
+    body = _read(message).request
+    return _view(body, body.id)
 
 
 def encode(request: SourceTransformRequest.Request, result: object) -> Outgoing:
@@ -79,4 +83,4 @@ _encode_results = results_encoder(
 
 
 HANDSHAKE: Final = handshake(_read, SourceTransformResponse)
-TRANSFORM: Final = Calls(partial(UnaryFlow, METHOD, HANDSHAKE), Codec(call, encode))
+TRANSFORM: Final = RpcSpec(new_flow=partial(BidiFlow, METHOD, HANDSHAKE), codec=Codec(call, encode, view))

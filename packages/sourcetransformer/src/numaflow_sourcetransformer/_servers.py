@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Calls, Kind
+from numaflow_core.kind import Kind, Method, RpcSpec
 from numaflow_core.server import AsyncServer, HandlerRule, MultiProcServer, ShutdownCallback, SyncServer
 
 from ._datatypes import SourceTransformer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     )
 
 
-def _load_calls() -> Calls:
+def _load() -> RpcSpec:
     from ._codec import TRANSFORM
 
     return TRANSFORM
@@ -37,11 +37,9 @@ KIND: Final = Kind(
     version=__version__,
     package_root=os.path.dirname(__file__),
     service="sourcetransformer.v1.SourceTransform",
-    method="SourceTransformFn",
     socket_name="sourcetransform.sock",
     info_name="sourcetransformer-server-info",
-    info_metadata={},
-    load_calls=_load_calls,
+    methods=(Method("SourceTransformFn", _load),),
 )
 
 SOURCE_TRANSFORMER_SOCK_PATH: Final = KIND.sock_path

@@ -5,9 +5,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..keyed import Collecting
-from ..strategy import Push
-from ..strategy._output import Outlet, Putting
+from ..kind import Push
+from ..runners.mailboxes import Collecting
+from ..runners.output import Outlet, Putting
 from ._handlers import (
     check_colour,
     check_signature,

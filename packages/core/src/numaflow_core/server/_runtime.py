@@ -5,20 +5,21 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from typing import Final
 
 from ..errors import GracePeriodError, HandlerError, ServerError, StartError
 from ..kind import Kind
+from ..rpc import ReadyRpc, Rpc, RpcContext, Runner
 from ..transport import Receiver, Stream, Transport
+from ..values.about import About
 from ..wire.status import OK, Status, StatusCode
 from ._files import Claim, claim_info, claim_socket, open_to_all, write_info
 from ._loops import new_event_loop
 from ._options import Options
 from ._report import Report, describe
-from ._rpcs import ReadyRpc, Rpc, RpcContext
 from ._services import Service
 
 logger = logging.getLogger(__name__)
@@ -89,8 +90,9 @@ class Runtime:
         """Answer what has been accepted, then end."""
         self._call(self._stop)
 
-    def fail(self, error: BaseException) -> None:
-        """A handler raised ``error``: tell everybody, then end. Only the first failure counts."""
+    def fail(self, error: BaseException, about: Callable[[], About | None]) -> None:
+        """A handler raised ``error``: tell everybody, then end. Only the first failure counts. ``about`` tells what the
+        handler was working on; it may raise."""
         if self._failed.acquire(blocking=False):
             self._announce(describe(error, self.kind.package_root), error)
 
@@ -166,8 +168,8 @@ class Runtime:
         try:
             self._claims.append(sock := claim_socket(options.sock_path))
             self._claims.append(info := claim_info(options.server_info_file))
-            for service in self._services.values():
-                await service.open()
+            for runner in self._runners():
+                await runner.open()
             methods = {rpc: partial(self._accept, service) for rpc, service in self._services.items()}
             try:
                 await transport.listen(sock.draft, {**methods, kind.ready_rpc: ReadyRpc})
@@ -187,7 +189,11 @@ class Runtime:
             await transport.close(self._patience())
             for callback in self._at_end:
                 callback()
-            await asyncio.gather(*(service.close(self._patience()) for service in self._services.values()))
+            await asyncio.gather(*(runner.close(self._patience()) for runner in self._runners()))
+
+    def _runners(self) -> Iterable[Runner]:
+        """The runners of the kind's RPCs, which may share one."""
+        return dict.fromkeys(service.runner for service in self._services.values())
 
     def _patience(self) -> float:
         """Seconds that peers get to read their replies, and workers to end: what is left of the grace period, or after

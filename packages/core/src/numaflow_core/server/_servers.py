@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from ..kind import Calls, Kind, OpenCalls
-    from ..strategy._workers import Worker
+    from ..kind import Kind, RpcSpec
+    from ..rpc import Runner
+    from ..runners.children import Worker
     from ._options import Options
     from ._runtime import Runtime
     from ._services import Service
@@ -57,9 +58,9 @@ class Server(ABC):
                 raise TypeError(f"{self._rule.server}() got an unexpected keyword argument {name!r}")
         kind = self._kind
         self._handlers = self._check(handler)
-        self._handler = self._handlers[kind.method]
         # Of an object with several handlers the traceback tells which.
-        self._handler_name = handler_name(self._handler) if not kind.others else type(handler).__qualname__
+        only = next(iter(self._handlers.values())) if len(self._handlers) == 1 else None
+        self._handler_name = type(handler).__qualname__ if only is None else handler_name(only)
         self._options = make_options(
             kind.sock_path if sock_path is None else sock_path,
             max_message_size,
@@ -141,15 +142,19 @@ class Server(ABC):
 
     def _new_services(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> dict[str, Service]:
         """By the full name of the RPC."""
+        from ._services import Service
+
         handlers = self._bind(runtime, loop)
-        return {
-            self._kind.path(method.name): self._new_service(runtime, loop, method.load_calls(), handlers[method.name])
-            for method in self._kind.methods
-        }
+        services = {}
+        for name, load in self._kind.methods:
+            spec = load()
+            runner = self._new_runner(runtime, loop, spec, handlers[name])
+            services[self._kind.path(name)] = Service(spec.new_flow, runner)
+        return services
 
     def _check(self, handler: object) -> dict[str, Callable[..., Any]]:
         """The user's handler of each RPC, by the RPC's name. Raises: TypeError."""
-        rules = {self._kind.method: self._rule, **self._other_rules}
+        rules = {self._kind.methods[0].name: self._rule, **self._other_rules}
         return {name: self._check_one(rule, handler) for name, rule in rules.items()}
 
     @staticmethod
@@ -164,13 +169,13 @@ class Server(ABC):
         return self._handlers
 
     @abstractmethod
-    def _new_service(
+    def _new_runner(
         self,
         runtime: Runtime | WorkerRuntime,
         loop: asyncio.AbstractEventLoop,
-        calls: Calls | OpenCalls,
+        spec: RpcSpec,
         handler: Callable[..., Any],
-    ) -> Service: ...
+    ) -> Runner: ...
 
 
 class SyncServer(Server):
@@ -203,16 +208,16 @@ class SyncServer(Server):
         super().__init__(handler, sock_path, max_message_size, server_info_file, **settings)
         self.max_threads = threads_or_default(max_threads)
 
-    def _new_service(
+    def _new_runner(
         self,
         runtime: Runtime | WorkerRuntime,
         loop: asyncio.AbstractEventLoop,
-        calls: Calls | OpenCalls,
+        spec: RpcSpec,
         handler: Callable[..., Any],
-    ) -> Service:
+    ) -> Runner:
         from ._services import on_threads
 
-        return on_threads(calls, handler, self.max_threads, runtime.fail)
+        return on_threads(spec, handler, self.max_threads, runtime.fail)
 
 
 class AsyncServer(Server):
@@ -254,16 +259,16 @@ class AsyncServer(Server):
     def _shutdown_callback(self) -> ShutdownCallback | None:
         return self.shutdown_callback
 
-    def _new_service(
+    def _new_runner(
         self,
         runtime: Runtime | WorkerRuntime,
         loop: asyncio.AbstractEventLoop,
-        calls: Calls | OpenCalls,
+        spec: RpcSpec,
         handler: Callable[..., Any],
-    ) -> Service:
+    ) -> Runner:
         from ._services import on_loop
 
-        return on_loop(calls, handler, self.max_concurrency, runtime.fail, loop)
+        return on_loop(spec, handler, self.max_concurrency, runtime.fail, loop)
 
 
 class MultiProcServer(Server):
@@ -346,38 +351,43 @@ class MultiProcServer(Server):
         return replace(self._options, on_startup=None, on_shutdown=None)  # they run in the workers
 
     def _new_services(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> dict[str, Service]:
+        import json
+
+        from ..runners.workers import WorkerRunner
         from ._report import Report
         from ._services import in_workers
 
         workers, self._workers = self._workers, []
-        concurrency = self.max_concurrency if self._is_async else self.max_threads
-        paths = [self._kind.path(method.name) for method in self._kind.methods]
-        calls, *others = (method.load_calls() for method in self._kind.methods)
-        services = in_workers(
-            calls,
-            others,
+        specs = [method.load() for method in self._kind.methods]
+        runner = WorkerRunner(
             workers,
-            concurrency,
-            lambda summary, detail: runtime.fail_with(Report(summary, detail)),
+            self.max_concurrency if self._is_async else self.max_threads,
+            lambda text: runtime.fail_with(Report(*json.loads(text))),
+            lambda how: runtime.fail_with(Report(how, "")),
+            keyed=specs[0].keyed,
         )
-        return dict(zip(paths, services, strict=True))
+        paths = [self._kind.path(method.name) for method in self._kind.methods]
+        return dict(zip(paths, in_workers(specs, runner), strict=True))
 
     def _new_worker_services(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> list[Service]:
-        return [
-            self._new_service(runtime, loop, method.load_calls(), self._handlers[method.name])
-            for method in self._kind.methods
-        ]
+        from ._services import in_a_worker
 
-    def _new_service(
+        services = []
+        for name, load in self._kind.methods:
+            spec = load()
+            services.append(in_a_worker(spec, self._new_runner(runtime, loop, spec, self._handlers[name])))
+        return services
+
+    def _new_runner(
         self,
         runtime: Runtime | WorkerRuntime,
         loop: asyncio.AbstractEventLoop,
-        calls: Calls | OpenCalls,
+        spec: RpcSpec,
         handler: Callable[..., Any],
-    ) -> Service:
+    ) -> Runner:
         """In a worker."""
         from ._services import on_loop, on_threads
 
         if self._is_async:
-            return on_loop(calls, handler, self.max_concurrency, runtime.fail, loop)
-        return on_threads(calls, handler, self.max_threads, runtime.fail)
+            return on_loop(spec, handler, self.max_concurrency, runtime.fail, loop)
+        return on_threads(spec, handler, self.max_threads, runtime.fail)

@@ -16,17 +16,17 @@ from typing import Final, NoReturn
 
 from ..errors import ServerError, StartError
 from ..kind import Kind
-from ..strategy._pipe import Frame, PipeProtocol, encode_frame
-from ..strategy._pipe import FrameType as Pipe
-from ..strategy._workers import Worker
-from ..wire.buffers import Outgoing
-from ..wire.status import ProtocolError, Status
+from ..rpc import Rpc, RpcContext
+from ..runners.children import Worker
+from ..runners.parent import ParentLink, PipedStream
+from ..values.about import About
+from ..wire.frames import FrameType as Frames
+from ..wire.frames import encode_frame
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
 from ._memory import collect_in_large_steps, keep_freed_memory
 from ._options import Options
 from ._report import describe
-from ._rpcs import Rpc, RpcContext
 from ._runtime import exit_now
 from ._services import Service
 
@@ -46,7 +46,7 @@ def fork_workers(count: int, kind: Kind, options: Options, new_services: NewServ
     whatever ended it.
     """
     for method in kind.methods:
-        method.load_calls()  # once, and its memory is shared
+        method.load()  # once, and its memory is shared
     sys.stdout.flush()
     sys.stderr.flush()
     pairs = [socket.socketpair() for _ in range(count)]
@@ -115,7 +115,7 @@ def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_ser
     try:
         loop.run_until_complete(serve_until_end(runtime))
     except StartError as error:
-        for piece in encode_frame(Pipe.START_FAILED, 0, [str(error).encode()]):
+        for piece in encode_frame(Frames.START_FAILED, 0, [str(error).encode()]):
             pipe.sendall(piece)
         return 1
     loop.run_until_complete(call_shutdown(options.on_shutdown))
@@ -123,7 +123,7 @@ def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_ser
 
 
 def _nothing_to_watch(rpc: Rpc) -> None:
-    """The parent watches the progress of its streams."""
+    """The server watches the progress of its streams."""
 
 
 def _leave_it_to_the_parent(number: int, frame: FrameType | None) -> None:
@@ -142,7 +142,7 @@ def _die_with(parent: int) -> None:
 
 
 class WorkerRuntime:
-    """What ``Runtime`` is to the parent, with a pipe in place of a socket that clients connect to."""
+    """What ``Runtime`` is to the server, with a pipe in place of a socket that clients connect to."""
 
     def __init__(
         self,
@@ -168,17 +168,17 @@ class WorkerRuntime:
         self._thread.start()
         self._started.wait()
 
-    def fail(self, error: BaseException) -> None:
-        """A handler raised: tell the parent, which ends everything."""
+    def fail(self, error: BaseException, about: Callable[[], About | None]) -> None:
+        """A handler raised: tell the server, which ends everything."""
         if self._failed.acquire(blocking=False):
             report = describe(error, self.kind.package_root)
             text = json.dumps([report.summary, report.detail]).encode()
-            self.loop.call_soon_threadsafe(self._link.send, Pipe.FAILED, 0, [text])
+            self._context.soon(self._link.send, Frames.FAILED, 0, [text])
 
     def _run(self) -> None:
         self.loop = new_event_loop()
         asyncio.set_event_loop(self.loop)
-        self._link = _ParentLink(self, self._services, self.loop)
+        self._context = RpcContext(self.loop, self.options.max_message_size, _nothing_to_watch, self.fail)
         self._started.set()
         try:
             self.loop.run_until_complete(self._serve())
@@ -188,104 +188,15 @@ class WorkerRuntime:
         self.finished.set_result(None)
 
     async def _serve(self) -> None:
+        self._link = ParentLink(self._new_rpc)
         for service in self._services:
-            await service.open()
+            await service.runner.open()
         await self.loop.create_unix_connection(lambda: self._link, sock=self._pipe)
-        self._link.send(Pipe.READY)
+        self._link.send(Frames.READY)
         self.ready.set_result(None)
         await self._link.stopped
         for service in self._services:
-            await service.close(0)
+            await service.runner.close(0)
 
-
-class _ParentLink(PipeProtocol):
-    """The pipe to the parent."""
-
-    def __init__(self, runtime: WorkerRuntime, services: Sequence[Service], loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._services = services
-        self._context = RpcContext(loop, runtime.options.max_message_size, _nothing_to_watch, runtime.fail)
-        self._rpcs: dict[int, Rpc] = {}
-        self._paused: set[int] = set()
-        self.stopped: asyncio.Future[None] = loop.create_future()
-
-    def frame_received(self, frame: Frame) -> None:
-        kind, number = frame.kind, frame.stream
-        if kind == Pipe.STOP:
-            if not self.stopped.done():
-                self.stopped.set_result(None)
-            return
-        rpc = self._rpcs.get(number)
-        if rpc is None and kind == Pipe.CALLS:
-            service = self._services[number % len(self._services)]  # as ProcessStrategy numbers streams
-            rpc = self._rpcs[number] = service.new_piped_rpc(_PipedStream(self, number), self._context)
-            if self.holds_back(number):
-                rpc.hold_back()
-        if rpc is None:
-            return  # the stream had no messages for this worker, or is done
-        if kind in (Pipe.CALLS, Pipe.HALF_CLOSE):
-            try:
-                rpc.received(frame.messages) if kind == Pipe.CALLS else rpc.half_closed()
-            except ProtocolError as error:
-                rpc.break_off(error)
-        elif kind == Pipe.PAUSE:
-            self._paused.add(number)
-            rpc.hold_back()
-        elif kind == Pipe.RESUME:
-            self._paused.discard(number)
-            if not self.holds_back(number):
-                rpc.drained()
-        elif kind == Pipe.LEFT:
-            self.forget(number)
-            rpc.cancelled()
-
-    def holds_back(self, number: int) -> bool:
-        """Whether a stream takes no replies for now."""
-        return self.congested or number in self._paused
-
-    def forget(self, number: int) -> None:
-        """The stream is over."""
-        self._rpcs.pop(number, None)
-        self._paused.discard(number)
-
-    def drained(self) -> None:
-        for number, rpc in list(self._rpcs.items()):
-            if not self.holds_back(number):
-                rpc.drained()
-
-    def pipe_lost(self) -> None:
-        if not self.stopped.done():
-            os._exit(1)  # the parent is gone; there is nobody to answer
-
-
-class _PipedStream:
-    """A stream of the parent's, as its worker sees it. Implements ``server._rpcs.PipedStream``."""
-
-    def __init__(self, link: _ParentLink, number: int) -> None:
-        self._link = link
-        self._number = number
-
-    @property
-    def congested(self) -> bool:
-        return self._link.holds_back(self._number)
-
-    def send(self, messages: Sequence[Outgoing]) -> None:
-        self.answer(messages, 0)
-
-    def answer(self, messages: Sequence[Outgoing], finished: int) -> None:
-        self._link.send(Pipe.REPLIES, self._number, messages, finished)
-
-    def finish(self, status: Status) -> None:
-        self._link.forget(self._number)
-        self._link.send(Pipe.DONE, self._number)
-
-    def fail(self, error: ProtocolError) -> None:
-        status = error.status
-        text = json.dumps([int(status.code), status.message]).encode()
-        self._link.send(Pipe.BROKEN, self._number, [text])
-
-    def release(self, size: int) -> None:
-        """The parent counts by itself."""
-
-    def give_back(self, count: int, size: int) -> None:
-        self._link.send(Pipe.RELEASED, self._number, [size.to_bytes(8, "little")], count)
+    def _new_rpc(self, stream: PipedStream, method: int) -> Rpc:
+        return self._services[method].new_rpc(stream, self._context)

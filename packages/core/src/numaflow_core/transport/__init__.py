@@ -18,6 +18,10 @@ few KiB take twice that in protobuf before 6.31, and all of it has to fit into 3
 INITIAL_WINDOW = 1 << 20
 """A stream's receive window before its first message was answered: what a flood of streams can make us hold each."""
 
+MESSAGE_COST = 64
+"""Bytes that a message takes besides its payload, as far as windows are concerned: what Python needs to hold one.
+Without it, empty messages would be held without limit."""
+
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """Bytes of replies that a stream holds for a peer that does not read, before the stream stops taking messages."""
 
@@ -25,8 +29,8 @@ OUTPUT_LIMIT = 4 * 1024 * 1024
 class Stream(Protocol):
     """One RPC: what the server may do with it."""
 
-    def send(self, messages: Sequence[Outgoing]) -> None:
-        """Queue messages for the peer, in order, in one write where possible."""
+    def send(self, messages: Sequence[Outgoing], count: int = 0, size: int = 0) -> None:
+        """Queue messages for the peer, in order, in one write where possible; and ``release(count, size)``."""
 
     def finish(self, status: Status) -> None:
         """End the RPC after everything queued. Only the first call counts."""
@@ -34,8 +38,8 @@ class Stream(Protocol):
     def fail(self, error: ProtocolError) -> None:
         """End the RPC because of what the peer did: log it, and finish with the error's status."""
 
-    def release(self, size: int) -> None:
-        """Let the peer send ``size`` more bytes: that much of what came has been answered."""
+    def release(self, count: int, size: int) -> None:
+        """``count`` of the messages that came, ``size`` bytes in all, are done with: the peer may send as much more."""
 
     @property
     def congested(self) -> bool:

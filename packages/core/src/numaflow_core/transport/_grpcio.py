@@ -18,7 +18,7 @@ from urllib.parse import quote
 import grpc
 import grpc.aio
 
-from ..transport import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Accept, Receiver
+from ..transport import INITIAL_WINDOW, MESSAGE_COST, OUTPUT_LIMIT, STREAM_WINDOW, Accept, Receiver
 from ..wire.buffers import Outgoing, count_bytes
 from ..wire.headers import ended
 from ..wire.status import ProtocolError, Status, StatusCode
@@ -93,7 +93,9 @@ class GrpcioStream:
     def congested(self) -> bool:
         return self._out_size > OUTPUT_LIMIT
 
-    def send(self, messages: Sequence[Outgoing]) -> None:
+    def send(self, messages: Sequence[Outgoing], count: int = 0, size: int = 0) -> None:
+        if count:
+            self.release(count, size)
         if self._over:
             return
         self._out.extend(messages)
@@ -114,8 +116,8 @@ class GrpcioStream:
             logger.warning("%s: stream ended with %s", self._name, ended(error.status))
             self.cut(error.status)
 
-    def release(self, size: int) -> None:
-        self._held -= size
+    def release(self, count: int, size: int) -> None:
+        self._held -= size + count * MESSAGE_COST
         self._window = _WINDOW
         self._readable.set()
 
@@ -151,7 +153,7 @@ class GrpcioStream:
         assert receiver is not None
         try:
             while (message := await self._next(context)) is not None:
-                self._held += len(message)
+                self._held += len(message) + MESSAGE_COST
                 receiver.received([message])
             if not self._over:
                 receiver.half_closed()

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from ..transport import INITIAL_WINDOW, OUTPUT_LIMIT, STREAM_WINDOW, Receiver
+from ..transport import INITIAL_WINDOW, MESSAGE_COST, OUTPUT_LIMIT, STREAM_WINDOW, Receiver
 from ..wire.buffers import Buffer, Outgoing, coalesce, count_bytes
 from ..wire.headers import Headers, ended, trailers
 from ..wire.messages import MessageReader, frame_messages
@@ -97,13 +97,15 @@ class H2Stream:
     def congested(self) -> bool:
         return self.out_size > OUTPUT_LIMIT
 
-    def send(self, messages: Sequence[Outgoing]) -> None:
+    def send(self, messages: Sequence[Outgoing], count: int = 0, size: int = 0) -> None:
+        if count:
+            self.release(count, size)
         if self.done or self.trailers is not None or not messages:
             return
         pieces = frame_messages(messages)
-        size = count_bytes(pieces)
-        self.out += coalesce(pieces, size)
-        self.out_size += size
+        length = count_bytes(pieces)
+        self.out += coalesce(pieces, length)
+        self.out_size += length
         if self.congested:
             self._drain_wanted = True
         self._connection.output_ready(self)
@@ -125,8 +127,8 @@ class H2Stream:
         if self.receiver is not None:
             self.receiver.cancelled()
 
-    def release(self, size: int) -> None:
-        self.held -= size
+    def release(self, count: int, size: int) -> None:
+        self.held -= size + count * MESSAGE_COST
         self.replenish()
 
     # -- for the connection
@@ -142,7 +144,8 @@ class H2Stream:
         """Take the payload of a DATA frame. Raises: ProtocolError."""
         before = len(self._incoming)
         self.reader.feed(data, self._incoming)
-        self.held += sum(map(len, self._incoming[before:]))
+        new = self._incoming[before:]
+        self.held += count_bytes(new) + MESSAGE_COST * len(new)
 
     def replenish(self) -> None:
         """Let the peer send as much as the window has room for, once that is worth a frame."""

@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import DecodeError
 from google.protobuf.message import Message as WireMessage
 
-from ..flow import Handshake
 from ..values.messages import BaseMessage
 from ..values.metadata import UserMetadata
 from .buffers import LARGE, Buffer, Outgoing, Pieces
@@ -59,18 +58,6 @@ def first_field(message: Buffer, tag: int) -> tuple[bytes, bytes]:
             end = 3 + (size & 0x7F | more << 7)
             return message[3:end], message[end:]
     return b"", b""
-
-
-def handshake(read: Callable[[Buffer], Any], response: Any) -> Handshake:
-    """The handshake of a kind whose messages have a field ``handshake``.
-
-    Args:
-        read: reads a request.
-        response: the class of responses.
-    """
-    reply = response()
-    reply.handshake.sot = True
-    return Handshake(lambda message: bool(read(message).handshake.sot), reply.SerializeToString())
 
 
 def varint(number: int) -> bytes:

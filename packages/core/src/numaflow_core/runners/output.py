@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from time import monotonic
 from typing import Any, Final
 
-from ..strategy import AsyncHandler, Caller, OpenCall, StreamCodec, SyncHandler
+from ..kind import StreamCodec
+from ..rpc import Inbox, Rpc
 from ..wire.buffers import Outgoing, count_bytes
 
 _BURST: Final = 256 * 1024
@@ -15,26 +16,29 @@ whether its peer reads."""
 SLICE: Final = 0.005
 """Seconds of calls that never suspend, after which other tasks of the loop get a turn."""
 
+Wait = Callable[[Awaitable[None]], Awaitable[None]]
+"""Awaits what it gets, which may take as long as the peer likes."""
+
 
 class Output:
-    """Where one call's results go."""
+    """Where one call's results go. The call is an ``Inbox``, or a message that was a call."""
 
-    __slots__ = ("_size", "_target", "call", "caller", "encoder")
+    __slots__ = ("_call", "_size", "_target", "encoder", "rpc")
 
-    def __init__(self, caller: Caller, codec: StreamCodec, token: Any, call: Any) -> None:
-        self.caller = caller
-        self.call = call
-        self._target: Caller | OpenCall = call if isinstance(call, OpenCall) else caller
+    def __init__(self, rpc: Rpc, codec: StreamCodec, token: Any, call: Any) -> None:
+        self.rpc = rpc
         self.encoder = codec.encoder(token)
+        self._call = call
+        self._target: Rpc | Inbox = call if isinstance(call, Inbox) else rpc
         self._size = 0
 
     def add(self, result: Any) -> bool:
         """Reply with a result; return whether the next one may follow at once, as ``send`` does."""
         reply = self.encoder.add(result)
-        return self.caller.ready if reply is None else self.send(reply)
+        return self.rpc.ready if reply is None else self.send(reply)
 
     def send(self, reply: Outgoing | list[Outgoing]) -> bool:
-        """Reply, once or several times; return whether the next reply may follow at once. If not, ``Caller.when_ready``
+        """Reply, once or several times; return whether the next reply may follow at once. If not, ``Rpc.when_ready``
         tells when it may."""
         if isinstance(reply, list):
             self._target.reply_with(reply)
@@ -43,17 +47,20 @@ class Output:
             self._target.reply(reply)
             self._size += len(reply)
         if self._size < _BURST:
-            return self.caller.ready
+            return self.rpc.ready
         self._size = 0
-        if isinstance(self._target, OpenCall):
+        if isinstance(self._target, Inbox):
             self._target.step_out()
         return False
 
     def finish(self) -> None:
-        """Reply with what is left; the call is over."""
+        """Reply with what is left; the call is done."""
         for reply in self.encoder.finish():
             self._target.reply(reply)
-        self.caller.finished(self.call)
+        if isinstance(self._target, Inbox):
+            self.rpc.done(self._target)
+        else:
+            self.rpc.answered(len(self._call))
 
 
 class Outlet:
@@ -61,7 +68,7 @@ class Outlet:
 
     __slots__ = ("_output", "_slice_ends", "_wait")
 
-    def connect(self, output: Output, wait: Callable[[Awaitable[None]], Awaitable[None]]) -> None:
+    def connect(self, output: Output, wait: Wait) -> None:
         """Where results go, and what awaits room for more of them."""
         self._output = output
         self._wait = wait
@@ -81,8 +88,8 @@ class Outlet:
 
     async def room(self) -> None:
         """Wait for the peer to read. Raises: CancelledError when the stream is over."""
-        await self._wait(room_for(self._output.caller))
-        if self._output.caller.gone:
+        await self._wait(room_for(self._output.rpc))
+        if self._output.rpc.gone:
             raise asyncio.CancelledError
         self._slice_ends = monotonic() + SLICE
 
@@ -101,22 +108,23 @@ class SyncRun:
     """A call of a sync handler, whose results are taken as the peer reads them. While it does not, no thread waits:
     the run is put away, and ``go`` is called anew, on any thread."""
 
-    __slots__ = ("_items", "_output", "_results")
+    __slots__ = ("_items", "_output", "_results", "call")
 
-    def __init__(self, codec: StreamCodec, handler: SyncHandler, caller: Caller, call: Any) -> None:
+    def __init__(self, codec: StreamCodec, handler: Callable[..., object], rpc: Rpc, call: Any) -> None:
         """Calls the handler. Raises what it and the codec raise."""
         token, self._results = codec.call(handler, call)
-        self._output = Output(caller, codec, token, call)
+        self.call = call
+        self._output = Output(rpc, codec, token, call)
         self._items: Iterator[Any] = iter(codec.items(self._results))
 
     def go(self, drain: Callable[[], bool] | None = None) -> bool:
-        """Reply with results; return false when the next one has to wait for ``Caller.when_ready``.
+        """Reply with results; return false when the next one has to wait for ``Rpc.when_ready``.
 
         Args:
             drain: called when there are no more results; whether the call's end is still of interest.
         """
         output = self._output
-        if output.caller.gone:
+        if output.rpc.gone:
             self._close()
             return True
         add, send = output.encoder.add, output.send
@@ -137,50 +145,49 @@ class SyncRun:
 
 async def run_async(  # noqa: PLR0912  # all in one: there may be a million, and each message passes all that wait
     codec: StreamCodec,
-    handler: AsyncHandler,
-    caller: Caller,
+    handler: Callable[..., Any],
+    rpc: Rpc,
     call: Any,
-    wait: Callable[[Awaitable[None]], Awaitable[None]],
+    wait: Wait,
     failed: Callable[[Any, BaseException], None] | None = None,
 ) -> None:
     """A whole call of an async handler, replies included. What an open call has not read in the end is passed over.
 
     Args:
-        wait: awaits what it gets, which may take as long as the peer likes.
         failed: called with ``call`` and what the handler or the codec raised. Without it, that is raised here.
     """
     try:
         token, returned = codec.call(handler, call)
         if hasattr(returned, "__aiter__"):
-            output = Output(caller, codec, token, call)
+            output = Output(rpc, codec, token, call)
             add, send = output.encoder.add, output.send
             results: AsyncIterator[Any] = returned.__aiter__()
             slice_ends = monotonic() + SLICE
             async for result in results:
                 reply = add(result)
                 if reply is not None and not send(reply):
-                    await wait(room_for(caller))
-                    if caller.gone:
+                    await wait(room_for(rpc))
+                    if rpc.gone:
                         await _close_async(results)
                         return
                 if monotonic() > slice_ends:
                     await asyncio.sleep(0)
                     slice_ends = monotonic() + SLICE
         elif type(returned) is Putting:
-            output = Output(caller, codec, token, call)
+            output = Output(rpc, codec, token, call)
             returned.outlet.connect(output, wait)
             await returned.running
         else:
             made = codec.items(await returned)
-            output = Output(caller, codec, token, call)
+            output = Output(rpc, codec, token, call)
             add, send = output.encoder.add, output.send
             for result in made:
                 reply = add(result)
                 if reply is not None and not send(reply):
-                    await wait(room_for(caller))
-                    if caller.gone:
+                    await wait(room_for(rpc))
+                    if rpc.gone:
                         return
-        if not isinstance(call, OpenCall) or await call.drain():
+        if not isinstance(call, Inbox) or await call.drain():
             output.finish()
     except BaseException as error:
         if failed is None:
@@ -188,7 +195,7 @@ async def run_async(  # noqa: PLR0912  # all in one: there may be a million, and
         failed(call, error)
 
 
-async def room_for(caller: Caller) -> None:
+async def room_for(rpc: Rpc) -> None:
     """Wait until the stream takes more replies, or is over."""
     loop = asyncio.get_running_loop()
     there_is = loop.create_future()
@@ -198,10 +205,19 @@ async def room_for(caller: Caller) -> None:
             there_is.set_result(None)
 
     def on_transport() -> None:
-        loop.call_soon_threadsafe(tell)
+        call_soon(loop, tell)
 
-    caller.when_ready(on_transport)
+    rpc.when_ready(on_transport)
     await there_is
+
+
+def call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[..., object], *arguments: object) -> None:
+    """Have a loop on another thread call back; nothing where it has been closed: the server has ended."""
+    try:
+        loop.call_soon_threadsafe(callback, *arguments)
+    except RuntimeError:
+        if not loop.is_closed():
+            raise
 
 
 async def _close_async(results: AsyncIterator[Any]) -> None:

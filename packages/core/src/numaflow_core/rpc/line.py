@@ -36,7 +36,7 @@ class Member(Protocol):
     """Its results that wait; ``None`` where they do not."""
 
     @property
-    def caller(self) -> Replier:
+    def rpc(self) -> Replier:
         """Where they go."""
 
 
@@ -116,12 +116,12 @@ class Line:
     def _let_go(self, member: Member) -> None:
         held, member.held = member.held, None
         for message in held or ():
-            member.caller.reply(message)
+            member.rpc.reply(message)
             self._size -= len(message)
 
 
 class Discard(Line):
-    """Where the last results of a call go that is not to make any. Members need not be told apart, so one will do."""
+    """Where the last results of a call go that is not to make any. Members need not be told apart: one line will do."""
 
     __slots__ = ()
 
@@ -138,3 +138,10 @@ class Discard(Line):
 
     def step_out(self, member: Member) -> None:
         """There is nothing to let go."""
+
+    def done(self, member: Member) -> list[Outgoing]:
+        """The member has made its last result: nothing leaves."""
+        return []
+
+
+DISCARD: Final = Discard()

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..strategy import Encoder
+from ..kind import Encoder
 from ..values.messages import WindowMessage
-from .buffers import Outgoing
-from .protobuf import results_encoder
+from ..wire.buffers import Outgoing
+from ..wire.protobuf import results_encoder
 
 
 class Beginning(Protocol):
