@@ -102,15 +102,12 @@ class Flow:
 class Codec:
     """A kind's translation between one message and one call of the handler, with one reply."""
 
-    call: Callable[[Callable[..., Any], Buffer], tuple[Any, Any]]
-    """Decode a message and call the handler with it; return a token, and what the handler returned: its result, or an
-    awaitable of it. Raises ``ProtocolError`` for a message that makes no sense, and what the handler raises."""
+    decode: Callable[[Buffer], tuple[Any, tuple[Any, ...]]]
+    """A message to a token for ``encode``, and what the handler is called with. Raises ``ProtocolError`` for a message
+    that makes no sense."""
 
     encode: Callable[[Any, Any], Outgoing]
     """(token, the handler's result) to the reply. Raises ``TypeError`` for a result that makes no sense."""
-
-    view: Callable[[Buffer], Any] | None = None
-    """A message as the handler sees it, for the report of an error; ``None`` where there is nothing to see."""
 
 
 class Encoder(Protocol):
@@ -140,7 +137,7 @@ class StreamCodec:
     """A token to the encoder of the call."""
 
     view: Callable[[Buffer], Any] | None = None
-    """As in ``Codec``, where each message is a call."""
+    """A message as the handler sees it, for the report of an error; ``None`` where calls have an ``Inbox``."""
 
 
 class Push(Protocol):

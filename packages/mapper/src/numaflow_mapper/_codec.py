@@ -1,14 +1,13 @@
 """Map requests and responses, between the wire and the user's types."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from numaflow_core.flows.bidi import BidiFlow, handshake
 from numaflow_core.kind import Codec, RpcSpec
 from numaflow_core.values.messages import messages_of
 from numaflow_core.wire.buffers import Buffer, Outgoing
-from numaflow_core.wire.protobuf import SIZES, reader, results_encoder, tag, write_user_metadata
+from numaflow_core.wire.protobuf import SIZES, heads, reader, results_encoder, tag, write_user_metadata
 from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum, Message, Messages
@@ -19,6 +18,7 @@ METHOD: Final = "MapFn"
 read = reader(MapRequest)
 _view = Datum._view
 _ID: Final = tag(MapResponse.ID_FIELD_NUMBER)
+_IDS: Final = heads(MapResponse.ID_FIELD_NUMBER)
 
 
 def check_request(request: MapRequest) -> None:
@@ -27,13 +27,14 @@ def check_request(request: MapRequest) -> None:
         raise ProtocolError(f"{METHOD}: expected a message with a request")
 
 
-def call(handler: Callable[[list[str], Datum], Any], message: Buffer) -> tuple[str, Any]:
-    """Call the handler with a request; return the request's id and what the handler returned."""
+def decode(message: Buffer) -> tuple[str, tuple[list[str], Datum]]:
+    """A message to the request's id, and the handler's arguments."""
     request = read(message)
-    check_request(request)
     request_id = request.id
+    if not request_id:
+        check_request(request)
     body = request.request
-    return request_id, handler(body.keys[:], _view(body, request_id))
+    return request_id, (body.keys[:], _view(body, request_id))
 
 
 def view(request: MapRequest) -> Datum:
@@ -44,7 +45,8 @@ def view(request: MapRequest) -> Datum:
 def beginning(request_id: str) -> bytes:
     """What responses to a request begin with."""
     data = request_id.encode()
-    return b"%b%b%b" % (_ID, SIZES[len(data)], data)
+    size = len(data)
+    return (_IDS[size] if size < len(_IDS) else _ID + SIZES[size]) + data
 
 
 def _more(message: Message) -> bytes:
@@ -78,5 +80,5 @@ def eot(request_id: str = "") -> bytes:
 HANDSHAKE: Final = handshake(read, MapResponse)
 UNARY: Final = RpcSpec(
     new_flow=partial(BidiFlow, METHOD, HANDSHAKE),
-    codec=Codec(call, encode, lambda message: view(read(message))),
+    codec=Codec(decode, encode),
 )

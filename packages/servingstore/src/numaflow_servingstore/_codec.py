@@ -1,8 +1,7 @@
 """Serving store requests and responses, between the wire and the user's types."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from numaflow_core.flows.unary import UnaryFlow
 from numaflow_core.kind import Codec, RpcSpec
@@ -20,9 +19,9 @@ _PUT_DONE: Final = PutResponse(success=True).SerializeToString()
 _COMPLAINT: Final = "a serving store's get must return an iterable of Payload"
 
 
-def _call_put(handler: Callable[[str, list[Payload]], Any], message: Buffer) -> tuple[None, Any]:
+def _decode_put(message: Buffer) -> tuple[None, tuple[str, list[Payload]]]:
     request = _read_put(message)
-    return None, handler(request.id, [Payload(each.origin, each.value) for each in request.payloads])
+    return None, (request.id, [Payload(each.origin, each.value) for each in request.payloads])
 
 
 def _encode_put(*_: object) -> bytes:
@@ -30,9 +29,9 @@ def _encode_put(*_: object) -> bytes:
     return _PUT_DONE
 
 
-def _call_get(handler: Callable[[str], Any], message: Buffer) -> tuple[str, Any]:
-    request = _read_get(message)
-    return request.id, handler(request.id)
+def _decode_get(message: Buffer) -> tuple[str, tuple[str]]:
+    request_id = _read_get(message).id
+    return request_id, (request_id,)
 
 
 def _encode_get(id: str, result: object) -> bytes:
@@ -44,5 +43,5 @@ def _encode_get(id: str, result: object) -> bytes:
     return response.SerializeToString()
 
 
-PUT: Final = RpcSpec(new_flow=partial(UnaryFlow, "Put"), codec=Codec(_call_put, _encode_put, _read_put))
-GET: Final = RpcSpec(new_flow=partial(UnaryFlow, "Get"), codec=Codec(_call_get, _encode_get, _read_get))
+PUT: Final = RpcSpec(new_flow=partial(UnaryFlow, "Put"), codec=Codec(_decode_put, _encode_put))
+GET: Final = RpcSpec(new_flow=partial(UnaryFlow, "Get"), codec=Codec(_decode_get, _encode_get))

@@ -1,8 +1,7 @@
 """Side input responses, from the user's types to the wire. A request has nothing in it."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from numaflow_core.flows.unary import UnaryFlow
 from numaflow_core.kind import Codec, RpcSpec
@@ -14,8 +13,8 @@ from ._proto.sideinput_pb2 import SideInputResponse
 METHOD: Final = "RetrieveSideInput"
 
 
-def _call(handler: Callable[[], Any], _: Buffer) -> tuple[None, Any]:
-    return None, handler()
+def _decode(_: Buffer) -> tuple[None, tuple[()]]:
+    return None, ()
 
 
 def _encode(_: None, result: object) -> bytes:
@@ -27,4 +26,4 @@ def _encode(_: None, result: object) -> bytes:
     return SideInputResponse(value=result._value, no_broadcast=result._no_broadcast).SerializeToString()
 
 
-RETRIEVE: Final = RpcSpec(new_flow=partial(UnaryFlow, METHOD), codec=Codec(_call, _encode))
+RETRIEVE: Final = RpcSpec(new_flow=partial(UnaryFlow, METHOD), codec=Codec(_decode, _encode))

@@ -104,23 +104,23 @@ def _offsets(request: Any) -> list[Offset]:
     return [new(each.offset, each.partition_id) for each in request.offsets]
 
 
-def _call_ack(handler: Callable[[AckRequest], Any], message: Buffer) -> tuple[None, Any]:
+def _decode_ack(message: Buffer) -> tuple[None, tuple[AckRequest]]:
     request = _read_ack(message)
     if not request.HasField("request"):
         raise ProtocolError(f"{ACK}: expected a message with a request")
-    return None, handler(AckRequest(_offsets(request.request)))
+    return None, (AckRequest(_offsets(request.request)),)
 
 
-def _call_nack(handler: Callable[[NackRequest], Any], message: Buffer) -> tuple[None, Any]:
+def _decode_nack(message: Buffer) -> tuple[None, tuple[NackRequest]]:
     nacks = []
     for request in _read_nack(message).request:
         options = NackOptions.read(request.nack_options) if request.HasField("nack_options") else None
         nacks += [Nack(offset, options) for offset in _offsets(request)]
-    return None, handler(NackRequest(nacks))
+    return None, (NackRequest(nacks),)
 
 
-def _call_plain(handler: Callable[[], Any], _: Buffer) -> tuple[None, Any]:
-    return None, handler()
+def _decode_nothing(_: Buffer) -> tuple[None, tuple[()]]:
+    return None, ()
 
 
 def _encode_pending(_: None, result: object) -> bytes:
@@ -172,12 +172,12 @@ SPECS: Final = {
     ),
     ACK: RpcSpec(
         new_flow=partial(BidiFlow, ACK, _ACK_SHAKE),
-        codec=Codec(_call_ack, _constant(wire.AckResponse())),
+        codec=Codec(_decode_ack, _constant(wire.AckResponse())),
         limit=1,
     ),
-    NACK: _unary(NACK, Codec(_call_nack, _constant(wire.NackResponse()))),
-    PENDING: _unary(PENDING, Codec(_call_plain, _encode_pending)),
-    PARTITIONS: _unary(PARTITIONS, Codec(_call_plain, _encode_partitions)),
+    NACK: _unary(NACK, Codec(_decode_nack, _constant(wire.NackResponse()))),
+    PENDING: _unary(PENDING, Codec(_decode_nothing, _encode_pending)),
+    PARTITIONS: _unary(PARTITIONS, Codec(_decode_nothing, _encode_partitions)),
 }
 """By RPC. One call of each at a time: what a source's author has to think about is enough as it is. Of reads there may
 be two, one of which is a stream's that is gone, or whose client has opened another: it ends when the next one begins.

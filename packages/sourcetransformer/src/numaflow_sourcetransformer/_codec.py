@@ -1,8 +1,8 @@
 """Source transform requests and responses, between the wire and the user's types."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from numaflow_core.constants import DROP
 from numaflow_core.flows.bidi import BidiFlow, handshake
@@ -34,20 +34,14 @@ _RESULTS: Final = tag(SourceTransformResponse.RESULTS_FIELD_NUMBER)
 _DROP: Final = string_field(_Result.TAGS_FIELD_NUMBER, DROP)
 
 
-def call(handler: Callable[[list[str], Datum], Any], message: Buffer) -> tuple[SourceTransformRequest.Request, Any]:
-    """Call the handler with a request; return the request and what the handler returned."""
+def decode(message: Buffer) -> tuple[SourceTransformRequest.Request, tuple[list[str], Datum]]:
+    """A message to the request, and the handler's arguments."""
     request = _read(message)
     body = request.request
     request_id = body.id
     if not request_id and not request.HasField("request"):
         raise ProtocolError(f"{METHOD}: expected a message with a request")
-    return body, handler(body.keys[:], _view(body, request_id))
-
-
-def view(message: Buffer) -> Datum:
-    """A message as the handler sees it."""
-    body = _read(message).request
-    return _view(body, body.id)
+    return body, (body.keys[:], _view(body, request_id))
 
 
 def encode(request: SourceTransformRequest.Request, result: object) -> Outgoing:
@@ -55,7 +49,7 @@ def encode(request: SourceTransformRequest.Request, result: object) -> Outgoing:
     forward, it gets a drop with the event time of the request."""
     data = request.id.encode()
     response = b"%b%b%b" % (_ID, SIZES[len(data)], data)
-    messages: Iterable[Message] = messages_of(result, Messages, "a source transform handler")
+    messages: Sequence[Message] = messages_of(result, Messages, "a source transform handler")
     encoded = _encode_results(response, messages)
     if len(encoded) > len(response):
         return encoded
@@ -83,4 +77,4 @@ _encode_results = results_encoder(
 
 
 HANDSHAKE: Final = handshake(_read, SourceTransformResponse)
-TRANSFORM: Final = RpcSpec(new_flow=partial(BidiFlow, METHOD, HANDSHAKE), codec=Codec(call, encode, view))
+TRANSFORM: Final = RpcSpec(new_flow=partial(BidiFlow, METHOD, HANDSHAKE), codec=Codec(decode, encode))

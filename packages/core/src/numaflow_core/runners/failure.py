@@ -16,6 +16,11 @@ def about(codec: Codec | StreamCodec, call: Any) -> About | None:
     """
     if isinstance(call, Inbox):
         seen = call.call if call.latest is None else call.latest
+    elif isinstance(codec, Codec):
+        _, arguments = codec.decode(call)
+        if arguments and isinstance(arguments[0], str):
+            return About(arguments[0])
+        seen = arguments[-1] if arguments else None
     else:
         seen = None if codec.view is None else codec.view(call)
     if seen is None:

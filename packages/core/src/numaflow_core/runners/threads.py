@@ -92,7 +92,7 @@ class ThreadRunner:
         """Answer messages, one reply each, until none is left of them; return whether the server goes on."""
         codec = self._codec
         assert isinstance(codec, Codec)
-        call, encode, handler, answer, take = codec.call, codec.encode, self._handler, rpc.answer, messages.popleft
+        decode, encode, handler, answer, take = codec.decode, codec.encode, self._handler, rpc.answer, messages.popleft
         while messages:
             try:
                 message = take()
@@ -102,8 +102,8 @@ class ThreadRunner:
                 rpc.postpone([message, *_take_all(messages)])
                 break
             try:
-                token, result = call(handler, message)
-                answer(encode(token, result), len(message))
+                token, arguments = decode(message)
+                answer(encode(token, handler(*arguments)), len(message))
             except ProtocolError as error:
                 rpc.broken(error)
             except BaseException as error:  # the process ends

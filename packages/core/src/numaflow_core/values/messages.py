@@ -15,6 +15,8 @@ _W = TypeVar("_W", bound="WindowMessage")
 _T = TypeVar("_T")
 _R_contra = TypeVar("_R_contra", contravariant=True)
 
+_NONE: list[str] = []  # shared by all messages without keys or tags: nothing changes it
+
 
 class BaseMessage:
     """What messages of all kinds have: a value, keys and the user's metadata. Kinds derive from it, and set its slots
@@ -125,8 +127,11 @@ class TaggedMessage(RoutedMessage):
             TypeError: saying which argument was given what.
         """
         self._value = value if type(value) is bytes else check_bytes(value, "Message value")
-        self._keys = check_strings(keys, "Message keys") if keys is not None else []
-        self._tags = check_strings(tags, "Message tags") if tags is not None else []
+        if type(keys) is list and len(keys) == 1 and type(keys[0]) is str:
+            self._keys = keys[:]
+        else:
+            self._keys = check_strings(keys, "Message keys") if keys is not None else _NONE
+        self._tags = check_strings(tags, "Message tags") if tags is not None else _NONE
         self._user_metadata = check_user_metadata(user_metadata) if user_metadata is not None else None
         self._nack_options: NackOptions | None = None
 
@@ -181,10 +186,11 @@ class BaseMessages(Sequence[_T], Generic[_T]):
     _message_type: type[_T]
 
     def __init__(self, *items: _T) -> None:
-        for item in items:
-            if not isinstance(item, self._message_type):
-                self._refuse(item)
-        self._items = list(items)
+        if len(items) != 1 or type(items[0]) is not self._message_type:
+            for item in items:
+                if not isinstance(item, self._message_type):
+                    self._refuse(item)
+        self._items = [*items]
 
     def append(self, item: _T) -> None:
         """Add one at the end. Raises: TypeError for anything else."""
@@ -273,7 +279,7 @@ def shown_bytes(value: bytes) -> str:
     return repr(value) if len(value) <= 64 else f"{value[:61]!r}... {len(value)} bytes"
 
 
-def messages_of(result: Any, container: type[BaseMessages[_T]], taker: str) -> Iterable[_T]:
+def messages_of(result: Any, container: type[BaseMessages[_T]], taker: str) -> Sequence[_T]:
     """The messages in what a handler returned: a ``container``, any iterable of messages, one message, or ``None``.
 
     Raises:

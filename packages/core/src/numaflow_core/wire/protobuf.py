@@ -5,7 +5,7 @@ payload twice. Requests are parsed by protobuf; responses of the common shape ar
 what is rarely set is still serialized by protobuf and appended: concatenated parts of a message are one message.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final, TypeVar
 
@@ -75,13 +75,24 @@ class _Sizes(dict[int, bytes]):
         return varint(number)
 
 
-SIZES: Final = _Sizes({number: varint(number) for number in range(2048)})
+_COMMON: Final = 2048
+SIZES: Final = _Sizes({number: varint(number) for number in range(_COMMON)})
 """Number to varint, at the cost of a look-up for the sizes of most messages."""
+
+_SHORT: Final = _COMMON - 16
+"""Bytes of parts that make a field whose size ``heads`` has, with their own heads."""
 
 
 def tag(field: int) -> bytes:
     """What stands before the size of a bytes, string or message field."""
     return varint(field << 3 | 2)
+
+
+def heads(field: int) -> list[bytes]:
+    """What stands before the content of a bytes, string or message field, by the size of the content: for sizes below
+    2048."""
+    start = tag(field)
+    return [start + SIZES[size] for size in range(_COMMON)]
 
 
 _NANOS: Final = varint(2 << 3)
@@ -121,7 +132,7 @@ _Message = TypeVar("_Message", bound=BaseMessage)
 
 def results_encoder(
     results: int, keys: int, value: int, more: Callable[[_Message], bytes]
-) -> Callable[[bytes, Iterable[_Message]], Outgoing]:
+) -> Callable[[bytes, Sequence[_Message]], Outgoing]:
     """A function that puts a response together: a beginning, then each message as a field ``results``.
 
     Args:
@@ -131,9 +142,30 @@ def results_encoder(
         more: what else the result of a message holds, as bytes of whole fields.
     """
     results_tag, keys_tag, value_tag = tag(results), tag(keys), tag(value)
+    results_heads, keys_heads, value_heads = heads(results), heads(keys), heads(value)
     sizes = SIZES
+    join = b"".join
 
-    def encode(response: bytes, messages: Iterable[_Message]) -> Outgoing:
+    def encode_one(response: bytes, message: _Message) -> Outgoing | None:
+        """The same for one short message with one key: nearly all are such. ``None`` for any other."""
+        keys, payload = message._keys, message._value
+        if len(keys) != 1:
+            return None
+        key = keys[0].encode()
+        head = more(message)
+        key_size, size = len(key), len(payload)
+        if len(head) + key_size + size > _SHORT:
+            return None
+        value_head = value_heads[size]
+        key_head = keys_heads[key_size]
+        body = len(head) + len(key_head) + key_size + len(value_head) + size
+        return join((response, results_heads[body], head, key_head, key, value_head, payload))
+
+    def encode(response: bytes, messages: Sequence[_Message]) -> Outgoing:
+        if len(messages) == 1:
+            encoded = encode_one(response, messages[0])
+            if encoded is not None:
+                return encoded
         pieces: list[Buffer] = []
         for message in messages:
             head = more(message)
