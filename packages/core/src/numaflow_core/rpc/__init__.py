@@ -4,8 +4,10 @@ Here is also what runners implement, and the order of results that close togethe
 socket, or runs a handler.
 """
 
-from .hub import UNFINISHED, ReadyRpc, Rpc, RpcContext
+from .context import RpcContext
+from .hub import UNFINISHED, Rpc
 from .inbox import Inbox
+from .ready import ReadyRpc
 from .runner import OnFailure, Runner
 
 __all__ = ["UNFINISHED", "Inbox", "OnFailure", "ReadyRpc", "Rpc", "RpcContext", "Runner"]

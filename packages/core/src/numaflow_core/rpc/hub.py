@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from .._proto.ready_pb2 import ReadyResponse
 from ..kind import Begin, Calls, Close, Event, Feed, Flow, Release, Reply
 from ..transport import OUTPUT_LIMIT, Stream
 from ..wire.buffers import Buffer, Outgoing, count_bytes
@@ -16,60 +14,17 @@ from .line import DISCARD, Line
 if TYPE_CHECKING:
     import asyncio
 
+    from .context import RpcContext
     from .inbox import Inbox
-    from .runner import OnFailure, Runner
+    from .runner import Runner
 
 _T = TypeVar("_T")
 
 _SMALL: Final = 1024
 """Bytes of a reply that is not worth counting: the interpreter makes too few of them to fill the memory."""
 
-_READY: Final = ReadyResponse(ready=True).SerializeToString()
 UNFINISHED: Final = Status(StatusCode.UNAVAILABLE, "the server is shutting down")
 """The end of a stream that is cut off."""
-
-
-class ReadyRpc:
-    """``IsReady``: answered on the transport's own thread, whatever the handlers do. Implements
-    ``transport.Receiver``."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-
-    def received(self, messages: list[Buffer]) -> None:
-        self._stream.release(len(messages), count_bytes(messages))
-
-    def half_closed(self) -> None:
-        self._stream.send([_READY])
-        self._stream.finish(OK)
-
-    def cancelled(self) -> None:
-        """Nothing is left to do."""
-
-    def drained(self) -> None:
-        """Nothing waits."""
-
-
-@dataclass(frozen=True)
-class RpcContext:
-    """What all streams of a server have in common."""
-
-    loop: asyncio.AbstractEventLoop
-    """The transport's."""
-
-    max_message_size: int
-    on_progress: Callable[[Rpc], None]
-    """Told that messages came in, that all were answered, or that the stream is over."""
-
-    on_failure: OnFailure
-
-    def soon(self, callback: Callable[..., object], *arguments: object) -> None:
-        """Have the transport's thread call back. From any thread; does nothing when the server has ended."""
-        try:
-            self.loop.call_soon_threadsafe(callback, *arguments)
-        except RuntimeError:
-            if not self.loop.is_closed():
-                raise
 
 
 class Rpc:
@@ -162,9 +117,7 @@ class Rpc:
         """The peer reads again."""
         self._paused = False
         self.ready = not self.gone
-        waiting, self._awaiting_room = self._awaiting_room, []
-        for callback in waiting:
-            callback()
+        self._call_waiting()
         messages, self._postponed = self._postponed, []
         if messages and not self.gone:
             self._runner.submit(self, messages)
@@ -350,7 +303,6 @@ class Rpc:
     def _finish(self, done: list[Inbox]) -> bool:
         """Calls have made their last replies; return whether the stream is still there."""
         events: list[Event] = []
-        broken = None
         try:
             for inbox in done:
                 del self._inboxes[inbox.call]
@@ -359,13 +311,12 @@ class Rpc:
                     events.append(Reply(inbox.line.done(inbox)))
                 events += self._flow.done(inbox.call)
         except ProtocolError as error:
-            broken = error
+            if self._carry_out(events):
+                self.break_off(error)
+            return False
         there = self._carry_out(events)
-        if there and broken is not None:
-            self._stream.fail(broken)
-            self._leave()
         self._runner.kick()
-        return there and broken is None
+        return there
 
     def _send(self, replies: Sequence[Outgoing], count: int, size: int) -> bool:
         """Send replies, and give back window; return whether the stream is still there to go on with."""
@@ -400,6 +351,11 @@ class Rpc:
         if self._paused:
             self._awaiting_room.append(callback)
         else:
+            callback()
+
+    def _call_waiting(self) -> None:
+        waiting, self._awaiting_room = self._awaiting_room, []
+        for callback in waiting:
             callback()
 
     def _postpone(self, messages: list[Buffer]) -> None:
@@ -438,9 +394,7 @@ class Rpc:
         self._inboxes.clear()
         self._runner.leave(self)
         self._runner.kick()
-        waiting, self._awaiting_room = self._awaiting_room, []
-        for callback in waiting:
-            callback()
+        self._call_waiting()
         self._context.on_progress(self)
 
 

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from ..wire.buffers import Buffer
 from .metadata import SystemMetadata, UserMetadata, groups_from_wire
 from .times import NO_TIME_NS, datetime_to_ns, ns_to_datetime, timestamp_to_ns, to_datetime
-from .validate import check_bytes, check_strings
+from .validate import Buffer, check_bytes, check_strings
 
 _D = TypeVar("_D", bound="BaseDatum")
 

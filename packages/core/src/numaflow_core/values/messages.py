@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, NoReturn, Protocol, TypeVar, overload
 
 from ..constants import DROP, FAIL, NACK
-from ..wire.buffers import Buffer
 from .metadata import UserMetadata
 from .nack import NackOptions
-from .validate import check_bytes, check_strings
+from .validate import Buffer, check_bytes, check_strings
 
 _M = TypeVar("_M", bound="TaggedMessage")
 _W = TypeVar("_W", bound="WindowMessage")

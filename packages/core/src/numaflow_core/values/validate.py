@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+Buffer = bytes | bytearray | memoryview
+"""Bytes, whoever holds them."""
+
 
 def check_bytes(value: object, field: str) -> bytes:
     """``value`` as bytes; ``None`` is empty.

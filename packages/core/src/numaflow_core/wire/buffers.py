@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Final, cast
 
-Buffer = bytes | bytearray | memoryview
+from ..values.validate import Buffer
+
+__all__ = ["LARGE", "Buffer", "Outgoing", "Pieces", "coalesce", "count_bytes", "flatten"]
 
 LARGE: Final = 32 * 1024
 """Payloads of this size and more are not copied into the message that carries them."""
