@@ -28,6 +28,8 @@ ENV_GRACE_PERIOD: Final = "NUMAFLOW_GRPC_SHUTDOWN_GRACE_PERIOD_SECONDS"
 ENV_TRANSPORT: Final = "NUMAFLOW_TRANSPORT"
 ENV_MAX_THREADS: Final = "MAX_THREADS"
 ENV_MAX_CONCURRENCY: Final = "MAX_CONCURRENCY"
+ENV_TUNE_MEMORY: Final = "NUMAFLOW_TUNE_MEMORY"
+ENV_LOG_PAYLOAD: Final = "NUMAFLOW_LOG_PAYLOAD"
 
 SERVER_INFO_END: Final = "U+005C__END__"
 """Ends the server-info file; nothing may follow it (``rust/numaflow-shared/src/server_info.rs``)."""

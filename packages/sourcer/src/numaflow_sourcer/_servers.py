@@ -92,11 +92,12 @@ class _SourceServer(Server):
         from ._reading import AsyncReading, SyncReading
 
         read = self._handlers[_READ]
+        on_failure = self._on_failure(runtime, _READ)
         reading: AsyncReading | SyncReading
         if self._is_async:
-            reading = AsyncReading(read, takes_output=self._takes_output, on_failure=runtime.fail, loop=loop)
+            reading = AsyncReading(read, takes_output=self._takes_output, on_failure=on_failure, loop=loop)
         else:
-            reading = SyncReading(read, takes_output=self._takes_output, on_failure=runtime.fail)
+            reading = SyncReading(read, takes_output=self._takes_output, on_failure=on_failure)
         runtime.at_end(reading.close)
         return {**self._handlers, _READ: reading.read}
 

@@ -22,6 +22,50 @@ _SOCKET_MODE: Final = 0o777
 """Containers of a pod may run as different users, and connecting takes the right to write."""
 
 
+_FILE_MODE: Final = 0o644
+_FOLDER_MODE: Final = 0o777
+"""The dataplane, which may run as another user, leaves errors in these folders too and removes the oldest."""
+
+
+def write_new(path: str, data: bytes) -> None:
+    """Write a file that everybody may read, whatever the umask. What is at ``path`` is replaced; a link there is not
+    followed.
+
+    Raises:
+        OSError: it cannot be written; nothing is left then.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, _FILE_MODE)
+    except FileExistsError:  # left by a process that was killed, or put there
+        os.unlink(path)
+        descriptor = os.open(path, flags, _FILE_MODE)
+    try:
+        with open(descriptor, "wb") as file:
+            os.fchmod(descriptor, _FILE_MODE)
+            file.write(data)
+    except BaseException:
+        os.unlink(path)
+        raise
+
+
+def make_open_folder(path: str) -> None:
+    """Make a folder, and those above it, that every user may write to, whatever the umask. Existing ones stay as they
+    are. Raises: OSError."""
+    if os.path.isdir(path):
+        return
+    parent = os.path.dirname(path)
+    if parent and parent != path:
+        make_open_folder(parent)
+    try:
+        os.mkdir(path, _FOLDER_MODE)
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+    else:
+        os.chmod(path, _FOLDER_MODE)
+
+
 class Claim:
     """A path that is ours from ``publish`` to ``remove``."""
 
@@ -117,7 +161,7 @@ def write_info(claim: Claim, minimum_numaflow_version: str, metadata: Mapping[st
         "metadata": dict(metadata),
     }
     try:
-        Path(claim.draft).write_text(json.dumps(info) + SERVER_INFO_END, encoding="utf-8")
+        write_new(claim.draft, (json.dumps(info) + SERVER_INFO_END).encode())
         claim.publish()
     except OSError as error:
         raise StartError(f"cannot write the server-info file {claim.path}: {error.strerror}") from error

@@ -15,7 +15,7 @@ import aiorun
 from ..errors import GracePeriodError, HandlerError, ServerError
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
-from ._memory import collect_in_large_steps, give_back_freed_memory, keep_freed_memory
+from ._memory import give_back_freed_memory
 from ._runtime import Runtime, exit_now
 from ._types import ShutdownCallback
 
@@ -44,8 +44,6 @@ def run_in_foreground(
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start() handles signals and must be called on the main thread; elsewhere use serving()")
-    keep_freed_memory()
-    collect_in_large_steps()
     aiorun_logger = logging.getLogger("aiorun")
     if aiorun_logger.level == logging.NOTSET:
         aiorun_logger.setLevel(logging.WARNING)  # its steps are ours, and we log them
@@ -138,7 +136,8 @@ class _Foreground:
     def _on_listening(self) -> None:
         runtime = self._runtime
         assert runtime is not None
-        give_back_freed_memory()
+        if runtime.options.tune_memory:
+            give_back_freed_memory()
         logger.info("%s server listening on %s", runtime.kind.name, runtime.options.sock_path)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -31,7 +31,7 @@ def check_per_key(rule: HandlerRule, given: PerKey) -> Callable[..., Any]:
         TypeError: saying what is wrong with the handler and what to do.
     """
     handler: Any = given.handler
-    args, kwargs = tuple(given.args), dict(given.kwargs or {})
+    args, kwargs = _init_arguments(rule, given)
     if isinstance(handler, functools.partial) and isinstance(handler.func, type):
         handler, args, kwargs = handler.func, (*handler.args, *args), {**handler.keywords, **kwargs}
     if isinstance(handler, type):
@@ -55,6 +55,24 @@ def check_per_key(rule: HandlerRule, given: PerKey) -> Callable[..., Any]:
             "an async function: write such a class"
         )
     return _check_function(rule, target, target, name)
+
+
+def _init_arguments(rule: HandlerRule, given: PerKey) -> tuple[tuple[object, ...], dict[str, object]]:
+    args: Any = given.args
+    kwargs: Any = given.kwargs
+    if not isinstance(args, (tuple, list)):
+        # The second positional argument is another one in servers that are not keyed.
+        meant = {int: "; the number of workers is server_count=...", str: "; the socket is sock_path=..."}
+        raise TypeError(
+            f"{rule.server} init_args must be a tuple of what the class is made with, got {type(args).__name__}: "
+            f"{args!r:.80}; write init_args=({args!r:.80},){meant.get(type(args), '')}"
+        )
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise TypeError(
+            f"{rule.server} init_kwargs must be a mapping of names to what the class is made with, got "
+            f"{type(kwargs).__name__}: {kwargs!r:.80}"
+        )
+    return tuple(args), dict(kwargs or {})
 
 
 def handler_name_of(handler: object) -> str:
@@ -129,7 +147,7 @@ def _check_function(
             f"{rule.server} pushes messages to sync handlers as they come, {name} would get them all at the end: "
             f"derive a class from {rule.push.__name__}{either}"
         )
-    return _Collected(called, rule.parameters.index(_MESSAGES), name)
+    return _Collected(called, rule.parameters.index(_MESSAGES))
 
 
 def _takes_output(rule: HandlerRule, target: Callable[..., Any]) -> bool:
@@ -169,7 +187,7 @@ class _Pushed:
         self._kwargs = kwargs
         self._told: tuple[str, ...] = made._told if issubclass(made, PushObject) else ()
         self._plain = made.__new__ is object.__new__
-        self.__qualname__ = made.__qualname__
+        self.__wrapped__ = made
 
     def __call__(self, *arguments: Any) -> Push:
         made, args, kwargs = self._made, self._args, self._kwargs
@@ -183,10 +201,10 @@ class _Pushed:
 class _Collected:
     """Makes what collects a key's messages for a plain function."""
 
-    def __init__(self, function: Callable[..., Any], position: int, name: str) -> None:
+    def __init__(self, function: Callable[..., Any], position: int) -> None:
         self._function = function
         self._position = position
-        self.__qualname__ = name
+        self.__wrapped__ = function
 
     def __call__(self, *arguments: Any) -> Push:
         return Collecting(self._function, self._position, arguments)

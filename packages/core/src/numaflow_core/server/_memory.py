@@ -9,6 +9,8 @@ to a message of 1 MB. So large blocks come from the heap, and the heap keeps som
 import ctypes
 import gc
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _M_TRIM_THRESHOLD: Final = -1
@@ -18,6 +20,26 @@ _KEPT: Final = 64 << 20
 _USERS_OWN: Final = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 _PYTHONS_OWN: Final = ((700, 10), (2000, 10))  # until Python 3.12, and since
+
+
+def tune() -> None:
+    """Everything in here that is set once, for a process that is ours. Refused by ``tune_memory=False``."""
+    keep_freed_memory()
+    collect_in_large_steps()
+
+
+@contextmanager
+def shared_with_forks(*, owns_process: bool) -> Iterator[None]:
+    """What exists at the start of the block is shared with the processes that are forked in it, and stays so: their
+    garbage collectors do not write to it. Where the process is a larger program's, its own collector looks at it again
+    afterwards."""
+    ours = gc.get_freeze_count() == 0
+    gc.freeze()
+    try:
+        yield
+    finally:
+        if ours and not owns_process:
+            gc.unfreeze()
 
 
 def keep_freed_memory() -> None:

@@ -10,9 +10,11 @@ from ..constants import (
     DEFAULT_MAX_CONCURRENCY,
     DEFAULT_MAX_THREADS,
     ENV_GRACE_PERIOD,
+    ENV_LOG_PAYLOAD,
     ENV_MAX_CONCURRENCY,
     ENV_MAX_THREADS,
     ENV_TRANSPORT,
+    ENV_TUNE_MEMORY,
     RUNTIME_ERRORS_DIR,
     UNKNOWN_CONTAINER,
 )
@@ -23,6 +25,9 @@ from ._types import Hook, Settings, Transport
 _N = TypeVar("_N", int, float)
 _LONGEST_GRACE: Final = 86_400
 """A day; a pod is not given more."""
+
+_MOST_PAYLOAD: Final = 4096
+_SWITCH: Final = {"0": False, "1": True, "false": False, "true": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +41,10 @@ class Options:
     grace_period: float
     container_type: str
     errors_dir: str
+    tune_memory: bool = True
+    log_payload: int = 0
+    """Bytes of a message's payload that the report of an error shows."""
+
     on_startup: Hook | None = None
     on_shutdown: Hook | None = None
 
@@ -72,6 +81,8 @@ def make_options(
         grace_period=float(grace_period),
         container_type=container_type() or UNKNOWN_CONTAINER,
         errors_dir=RUNTIME_ERRORS_DIR,
+        tune_memory=_tune_memory_or_default(settings.get("tune_memory")),
+        log_payload=_payload_from_env(),
         on_startup=settings.get("on_startup"),
         on_shutdown=settings.get("on_shutdown"),
     )
@@ -102,7 +113,31 @@ def _from_env(name: str, parse: Callable[[str], _N], default: _N) -> _N:
         raise ValueError(f"the environment variable {name} must be {what}, got {text!r}") from None
 
 
+def _tune_memory_or_default(tune_memory: bool | None) -> bool:
+    if tune_memory is None:
+        text = os.environ.get(ENV_TUNE_MEMORY) or "1"
+        if text.lower() not in _SWITCH:
+            raise ValueError(f"the environment variable {ENV_TUNE_MEMORY} must be 0 or 1, got {text!r}")
+        return _SWITCH[text.lower()]
+    if not isinstance(tune_memory, bool):
+        raise TypeError(f"tune_memory must be True or False, got {type(tune_memory).__name__}: {tune_memory!r:.80}")
+    return tune_memory
+
+
+def _payload_from_env() -> int:
+    size = _from_env(ENV_LOG_PAYLOAD, int, 0)
+    if not 0 <= size <= _MOST_PAYLOAD:
+        raise ValueError(
+            f"the environment variable {ENV_LOG_PAYLOAD} must be between 0 and {_MOST_PAYLOAD}, got {size}"
+        )
+    return size
+
+
 def _check_path(path: str | os.PathLike[str], field: str) -> str:
-    if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"{field} must be a path, got {type(path).__name__}: {path!r}")
-    return os.fspath(path)
+    """The path, absolute: a handler may change the working folder."""
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(text, str):
+        raise TypeError(f"{field} must be a path, got {type(path).__name__}: {path!r:.80}")
+    if not text or "\0" in text:
+        raise ValueError(f"{field} must be a path, got {text!r:.80}")
+    return os.path.abspath(text)

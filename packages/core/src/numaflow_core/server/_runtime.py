@@ -16,10 +16,11 @@ from ..rpc import ReadyRpc, Rpc, RpcContext, Runner
 from ..transport import Receiver, Stream, Transport
 from ..values.about import About
 from ..wire.status import OK, Status, StatusCode
+from ._describe import describe
 from ._files import Claim, claim_info, claim_socket, open_to_all, write_info
 from ._loops import new_event_loop
 from ._options import Options
-from ._report import Report, describe
+from ._report import Report
 from ._services import Service
 
 logger = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ class Runtime:
         options: Options,
         new_services: Callable[["Runtime"], Mapping[str, Service]],
         *,
-        handler_name: str,
+        handler: object,
         owns_process: bool,
     ) -> None:
         self.kind = kind
@@ -61,7 +62,7 @@ class Runtime:
         self.is_serving = False
         """Whether a peer may have found the socket, so that there may be something to answer."""
         self.loop: asyncio.AbstractEventLoop
-        self._handler_name = handler_name
+        self._handler = handler
         self._owns_process = owns_process
         self._claims: list[Claim] = []
         self._at_end: list[Callable[[], None]] = []
@@ -90,11 +91,12 @@ class Runtime:
         """Answer what has been accepted, then end."""
         self._call(self._stop)
 
-    def fail(self, error: BaseException, about: Callable[[], About | None]) -> None:
+    def fail(self, error: BaseException, about: Callable[[], About | None], handler: object = None) -> None:
         """A handler raised ``error``: tell everybody, then end. Only the first failure counts. ``about`` tells what the
         handler was working on; it may raise."""
         if self._failed.acquire(blocking=False):
-            self._announce(describe(error, self.kind.package_root), error)
+            handler = self._handler if handler is None else handler
+            self._announce(describe(error, self.kind, handler, about, self.options.log_payload), error)
 
     def fail_with(self, report: Report) -> None:
         """As ``fail``, for what happened in another process."""
@@ -126,11 +128,8 @@ class Runtime:
 
     def _announce(self, report: Report, error: BaseException | None) -> None:
         container = self.options.container_type
-        what = f"{self.kind.name} handler {self._handler_name} failed" if report.detail else "a worker process died"
-        logger.error("%s, the server ends: %s\n%s", what, report.summary, report.detail)
         self._call(self._fail, report.status(container), report, error)
-        if self._owns_process:
-            report.persist(container, self.options.errors_dir)
+        report.tell(container, self.options.errors_dir if self._owns_process else None)
         self._announced.set()
 
     def _call(self, function: Callable[..., None], *arguments: object) -> None:
@@ -272,7 +271,7 @@ class Runtime:
             return
         self._refusing = status
         self._arm_reaper(_FAILURE_EXIT, 1)
-        failure = HandlerError(f"{self.kind.name} handler {self._handler_name} failed: {report.summary}")
+        failure = HandlerError(report.summary)
         failure.__cause__ = error
         self._finish(failure)
         for rpc in list(self._rpcs):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..kind import Kind, RpcSpec
-    from ..rpc import Runner
+    from ..rpc import OnFailure, Runner
     from ..runners.children import Worker
     from ._options import Options
     from ._runtime import Runtime
@@ -50,7 +50,6 @@ class Server(ABC):
         server_info_file: str | None,
         **settings: Unpack[Settings],
     ) -> None:
-        from ._handlers import handler_name
         from ._options import make_options
 
         for name in settings:
@@ -58,9 +57,10 @@ class Server(ABC):
                 raise TypeError(f"{self._rule.server}() got an unexpected keyword argument {name!r}")
         kind = self._kind
         self._handlers = self._check(handler)
-        # Of an object with several handlers the traceback tells which.
         only = next(iter(self._handlers.values())) if len(self._handlers) == 1 else None
-        self._handler_name = type(handler).__qualname__ if only is None else handler_name(only)
+        self._given = handler if only is None else only
+        """What errors are told of that belong to no handler in particular."""
+
         self._options = make_options(
             kind.sock_path if sock_path is None else sock_path,
             max_message_size,
@@ -89,9 +89,14 @@ class Server(ABC):
                 second signal, or a handler that cannot be ended, ends the process without an exception.
         """
         from ._foreground import run_in_foreground
+        from ._memory import tune
 
+        if self._options.tune_memory:
+            tune()
         run_in_foreground(
-            self._prepare, lambda loop: self._new_runtime(loop, owns_process=True), self._shutdown_callback()
+            lambda: self._prepare(owns_process=True),
+            lambda loop: self._new_runtime(loop, owns_process=True),
+            self._shutdown_callback(),
         )
 
     @asynccontextmanager
@@ -126,12 +131,12 @@ class Server(ABC):
             self._kind,
             self._runtime_options(),
             lambda runtime: self._new_services(runtime, loop),
-            handler_name=self._handler_name,
+            handler=self._given,
             owns_process=owns_process,
         )
         return self._runtime
 
-    def _prepare(self) -> None:  # noqa: B027 - most servers have nothing to prepare
+    def _prepare(self, *, owns_process: bool) -> None:  # noqa: B027 - most servers have nothing to prepare
         """What comes before there is an event loop."""
 
     def _runtime_options(self) -> Options:
@@ -148,9 +153,15 @@ class Server(ABC):
         services = {}
         for name, load in self._kind.methods:
             spec = load()
-            runner = self._new_runner(runtime, loop, spec, handlers[name])
+            runner = self._new_runner(self._on_failure(runtime, name), loop, spec, handlers[name])
             services[self._kind.path(name)] = Service(spec.new_flow, runner)
         return services
+
+    def _on_failure(self, runtime: Runtime | WorkerRuntime, method: str) -> OnFailure:
+        """What is told when a handler of this RPC raises."""
+        from functools import partial
+
+        return partial(runtime.fail, handler=self._handlers[method])
 
     def _check(self, handler: object) -> dict[str, Callable[..., Any]]:
         """The user's handler of each RPC, by the RPC's name. Raises: TypeError."""
@@ -171,7 +182,7 @@ class Server(ABC):
     @abstractmethod
     def _new_runner(
         self,
-        runtime: Runtime | WorkerRuntime,
+        on_failure: OnFailure,
         loop: asyncio.AbstractEventLoop,
         spec: RpcSpec,
         handler: Callable[..., Any],
@@ -210,14 +221,14 @@ class SyncServer(Server):
 
     def _new_runner(
         self,
-        runtime: Runtime | WorkerRuntime,
+        on_failure: OnFailure,
         loop: asyncio.AbstractEventLoop,
         spec: RpcSpec,
         handler: Callable[..., Any],
     ) -> Runner:
         from ._services import on_threads
 
-        return on_threads(spec, handler, self.max_threads, runtime.fail)
+        return on_threads(spec, handler, self.max_threads, on_failure)
 
 
 class AsyncServer(Server):
@@ -261,14 +272,14 @@ class AsyncServer(Server):
 
     def _new_runner(
         self,
-        runtime: Runtime | WorkerRuntime,
+        on_failure: OnFailure,
         loop: asyncio.AbstractEventLoop,
         spec: RpcSpec,
         handler: Callable[..., Any],
     ) -> Runner:
         from ._services import on_loop
 
-        return on_loop(spec, handler, self.max_concurrency, runtime.fail, loop)
+        return on_loop(spec, handler, self.max_concurrency, on_failure, loop)
 
 
 class MultiProcServer(Server):
@@ -290,7 +301,8 @@ class MultiProcServer(Server):
         Args:
             handler: the user's, called in a worker. Workers are forked by ``start()``: each has its own copy of
                 whatever the handler refers to.
-            server_count: how many workers; default: the CPUs that the container may use.
+            server_count: how many workers; default: the CPUs of the container's limit, or without a limit those of the
+                node, at most 8.
             sock_path: the unix socket; the platform connects to the kind's default.
             max_message_size: bytes, in either direction.
             max_threads: as in ``SyncServer``, per worker.
@@ -303,12 +315,12 @@ class MultiProcServer(Server):
             ValueError: an argument, or an environment variable, is out of its range.
         """
         from ..values.validate import check_positive
-        from ._cpus import available_cpus
+        from ._cpus import default_workers
         from ._handlers import is_async
         from ._options import concurrency_or_default, threads_or_default
 
         super().__init__(handler, sock_path, max_message_size, server_info_file, **settings)
-        self.server_count = available_cpus() if server_count is None else check_positive(server_count, "server_count")
+        self.server_count = default_workers() if server_count is None else check_positive(server_count, "server_count")
         self.max_threads = threads_or_default(max_threads)
         self.max_concurrency = concurrency_or_default(max_concurrency)
         colours = {is_async(each) for each in self._handlers.values()}
@@ -325,18 +337,24 @@ class MultiProcServer(Server):
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Server]:
-        self._prepare()
+        self._prepare(owns_process=False)
         try:
             async with super().serving():
                 yield self
         finally:
             self._abandon()
 
-    def _prepare(self) -> None:
+    def _prepare(self, *, owns_process: bool) -> None:
         """Fork before there is any other thread or event loop of ours."""
+        from contextlib import nullcontext
+
+        from ._memory import shared_with_forks
         from ._workers import fork_workers
 
-        self._workers = fork_workers(self.server_count, self._kind, self._options, self._new_worker_services)
+        for method in self._kind.methods:
+            method.load()  # once, and its memory is shared
+        with shared_with_forks(owns_process=owns_process) if self._options.tune_memory else nullcontext():
+            self._workers = fork_workers(self.server_count, self._kind, self._options, self._new_worker_services)
 
     def _abandon(self) -> None:
         if self._workers:  # nobody took them over
@@ -372,15 +390,17 @@ class MultiProcServer(Server):
     def _new_worker_services(self, runtime: WorkerRuntime, loop: asyncio.AbstractEventLoop) -> list[Service]:
         from ._services import in_a_worker
 
+        runtime.handler = self._given
         services = []
         for name, load in self._kind.methods:
             spec = load()
-            services.append(in_a_worker(spec, self._new_runner(runtime, loop, spec, self._handlers[name])))
+            runner = self._new_runner(self._on_failure(runtime, name), loop, spec, self._handlers[name])
+            services.append(in_a_worker(spec, runner))
         return services
 
     def _new_runner(
         self,
-        runtime: Runtime | WorkerRuntime,
+        on_failure: OnFailure,
         loop: asyncio.AbstractEventLoop,
         spec: RpcSpec,
         handler: Callable[..., Any],
@@ -389,5 +409,5 @@ class MultiProcServer(Server):
         from ._services import on_loop, on_threads
 
         if self._is_async:
-            return on_loop(spec, handler, self.max_concurrency, runtime.fail, loop)
-        return on_threads(spec, handler, self.max_threads, runtime.fail)
+            return on_loop(spec, handler, self.max_concurrency, on_failure, loop)
+        return on_threads(spec, handler, self.max_threads, on_failure)

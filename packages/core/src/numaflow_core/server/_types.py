@@ -35,6 +35,10 @@ class Settings(TypedDict, total=False):
     on_shutdown: Hook | None
     """Called when everything is answered, likewise."""
 
+    tune_memory: bool | None
+    """Whether ``start()`` sets up the allocator and the garbage collector for messages; default: the environment's
+    ``NUMAFLOW_TUNE_MEMORY`` (0 or 1), or yes."""
+
 
 class HandlerRule(NamedTuple):
     """What a server class expects of its handler."""

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -22,11 +23,11 @@ from ..runners.parent import ParentLink, PipedStream
 from ..values.about import About
 from ..wire.frames import FrameType as Frames
 from ..wire.frames import encode_frame
+from ._describe import describe
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
-from ._memory import collect_in_large_steps, keep_freed_memory
+from ._memory import tune
 from ._options import Options
-from ._report import describe
 from ._runtime import exit_now
 from ._services import Service
 
@@ -45,10 +46,9 @@ def fork_workers(count: int, kind: Kind, options: Options, new_services: NewServ
     A worker holds nothing but its own end of its own pipe, so that each end notices when the other process is gone,
     whatever ended it.
     """
-    for method in kind.methods:
-        method.load()  # once, and its memory is shared
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):  # closed, or None
+            stream.flush()
     pairs = [socket.socketpair() for _ in range(count)]
     workers = []
     parent = os.getpid()
@@ -97,8 +97,8 @@ def _work(
         for name in _SIGNALS:
             signal.signal(name, _leave_it_to_the_parent)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        keep_freed_memory()
-        collect_in_large_steps()
+        if options.tune_memory:
+            tune()
         asyncio.set_event_loop(None)
         status = _run(number, pipe, kind, options, new_services)
     except BaseException:
@@ -157,6 +157,9 @@ class WorkerRuntime:
         self.ready: Future[None] = Future()
         self.finished: Future[ServerError | None] = Future()
         self.loop: asyncio.AbstractEventLoop
+        self.handler: object = None
+        """What errors are told of where no handler is named."""
+
         self._pipe = pipe
         self._services = new_services(self)
         self._failed = threading.Lock()
@@ -168,10 +171,11 @@ class WorkerRuntime:
         self._thread.start()
         self._started.wait()
 
-    def fail(self, error: BaseException, about: Callable[[], About | None]) -> None:
+    def fail(self, error: BaseException, about: Callable[[], About | None], handler: object = None) -> None:
         """A handler raised: tell the server, which ends everything."""
         if self._failed.acquire(blocking=False):
-            report = describe(error, self.kind.package_root)
+            handler = self.handler if handler is None else handler
+            report = describe(error, self.kind, handler, about, self.options.log_payload)
             text = json.dumps([report.summary, report.detail]).encode()
             self._context.soon(self._link.send, Frames.FAILED, 0, [text])
 
