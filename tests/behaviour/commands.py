@@ -10,10 +10,13 @@ results have any.
 ``!raise TEXT``     raise ValueError(TEXT)
 ``!raise-later GATE`` as !block, and then raise ValueError("later")
 ``!raise-huge``     raise an error with 100 KB of non-ASCII text
+``!raise-odd NAME`` raise one of ``odd_errors``
 ``!exit-exception`` raise SystemExit
 ``!interrupt``      raise KeyboardInterrupt
 ``!nonsense``       return something that no kind understands
 ``!big N``          answer with N bytes
+``!collector``      answer with the settings of the garbage collector and how many objects it leaves alone
+``!chdir FOLDER``   change the working folder
 ``!exit N``         end the process on the spot
 
 Of batches only:
@@ -31,11 +34,14 @@ Of map streams only:
 """
 
 import asyncio
+import gc
 import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import NoReturn
+
+from behaviour.odd_errors import raise_odd
 
 POLL = 0.01
 """Seconds between two looks at whether a gate is open."""
@@ -78,6 +84,8 @@ def command(name: str, argument: str) -> bytes:
         fail_on_purpose(argument)
     if name == "!raise-huge":
         fail_on_purpose("ü€😀 " * 10_000)
+    if name == "!raise-odd":
+        raise_odd(argument)
     if name == "!exit-exception":
         sys.exit(7)
     if name == "!interrupt":
@@ -86,6 +94,11 @@ def command(name: str, argument: str) -> bytes:
         raise NonsenseWantedError
     if name == "!big":
         return BIG * int(argument)
+    if name == "!collector":
+        return f"{gc.get_threshold()} {gc.get_freeze_count()}".encode()
+    if name == "!chdir":
+        os.chdir(argument)
+        return b"changed"
     if name == "!exit":
         os._exit(int(argument))
     raise AssertionError(f"no such command: {name}")

@@ -62,10 +62,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int)
     parser.add_argument("--workers", type=int)
     parser.add_argument("--grace", type=float)
+    parser.add_argument("--tune-memory", choices=["yes", "no"])
     parser.add_argument("--max-message-size", type=int)
     parser.add_argument("--errors-dir", default="/nonexistent/errors")
     parser.add_argument("--slow-errors", action="store_true", help="the folder of --errors-dir is on a slow disk")
     parser.add_argument("--log", action="store_true", help="log everything to stderr")
+    parser.add_argument("--log-fault", choices=["filter", "handler", "closed", "none"], help="logging does not work")
     parser.add_argument("--hooks", choices=["sync", "async", "raising", "gated"], help="say when hooks are called")
     parser.add_argument("--gate", default="", help="the file that gated hooks and embedded servers wait for")
     parser.add_argument("--shutdown-callback", action="store_true")
@@ -132,6 +134,26 @@ def slow_disk(folder: str) -> None:
     sys.addaudithook(hook)
 
 
+class RaisingHandler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        raise LookupError("no place for logs")
+
+
+def raise_in_filter(record: logging.LogRecord) -> bool:
+    raise LookupError("no filter")
+
+
+def break_logging(how: str) -> None:
+    if how == "filter":
+        logging.getLogger("numaflow_core.server._report").addFilter(raise_in_filter)
+    elif how == "handler":
+        logging.getLogger().addHandler(RaisingHandler())
+    elif how == "closed":
+        sys.stderr.close()
+    else:
+        sys.stderr = None
+
+
 def signal_early() -> None:
     run = aiorun.run
 
@@ -171,6 +193,8 @@ def main() -> None:
         logging.basicConfig(level=logging.DEBUG)
     if options.watch_order:
         watch_order(options.sock, options.info)
+    if options.log_fault:
+        break_logging(options.log_fault)
     if options.early_signal:
         signal_early()
     if options.slow_errors:
@@ -182,6 +206,8 @@ def main() -> None:
         "grace_period": options.grace,
         **hooks(options),
     }
+    if options.tune_memory is not None:
+        settings["tune_memory"] = options.tune_memory == "yes"
     if options.max_message_size:
         settings["max_message_size"] = options.max_message_size
     server = build(options, settings)

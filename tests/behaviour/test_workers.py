@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from numaflow_core.server._cpus import available_cpus
+from numaflow_core.server._cpus import default_workers
 
 from .conftest import Launch, only
 from .harness import Gate, ServerProcess, children, is_alive, wait_until
@@ -36,7 +36,7 @@ def test_as_many_workers_as_asked_for(launch: Launch) -> None:
 
 def test_a_worker_for_every_cpu(launch: Launch) -> None:
     server = launch("--workers", "unset").wait_listening()
-    assert len(children(server.pid)) == available_cpus()
+    assert len(children(server.pid)) == default_workers()
 
 
 def test_one_socket_is_all_there_is(server: ServerProcess) -> None:

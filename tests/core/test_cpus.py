@@ -70,3 +70,17 @@ def test_where_there_is_no_affinity(cgroup: Path, monkeypatch: pytest.MonkeyPatc
     assert cpus.available_cpus() == 6
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert cpus.available_cpus() == 1
+
+
+@pytest.mark.parametrize(
+    ("cpus_of_node", "affinity", "quota", "expected"),
+    [(4, 4, "max", 4), (64, 64, "max", 8), (64, 64, "1600000", 16), (64, 12, "max", 12), (64, 64, "200000", 2)],
+)
+def test_default_workers(
+    cgroup: Path, monkeypatch: pytest.MonkeyPatch, cpus_of_node: int, affinity: int, quota: str, expected: int
+) -> None:
+    """As many as a limit allows; a node of which all may be used says nothing."""
+    monkeypatch.setattr(os, "cpu_count", lambda: cpus_of_node)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(affinity)), raising=False)
+    (cgroup / "cpu.max").write_text(f"{quota} 100000\n")
+    assert cpus.default_workers() == expected

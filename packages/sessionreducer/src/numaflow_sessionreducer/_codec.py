@@ -80,7 +80,9 @@ async def _reduce(make: Callable[[], Any], inbox: Inbox) -> AsyncIterator[Any]:
     session.accumulators.clear()
     results = reducer.session_reduce(list(session.keys), inbox.inputs(view))
     if not hasattr(results, "__aiter__"):
-        raise TypeError(f"{_TAKER} must be an async generator of Message, got {type(results).__name__}")
+        raise TypeError(
+            f"{_TAKER} must be an async generator of Message, got {type(results).__name__}: {results!r:.80}"
+        )
     try:
         async for result in results:
             yield result

@@ -61,11 +61,14 @@ def _init_arguments(rule: HandlerRule, given: PerKey) -> tuple[tuple[object, ...
     args: Any = given.args
     kwargs: Any = given.kwargs
     if not isinstance(args, (tuple, list)):
-        # The second positional argument is another one in servers that are not keyed.
-        meant = {int: "; the number of workers is server_count=...", str: "; the socket is sock_path=..."}
+        meant = ""  # the second positional argument of servers that are not keyed
+        if isinstance(args, int) and "MultiProc" in rule.server:
+            meant = "; the number of workers is server_count=..."
+        elif isinstance(args, str):
+            meant = "; the socket is sock_path=..."
         raise TypeError(
             f"{rule.server} init_args must be a tuple of what the class is made with, got {type(args).__name__}: "
-            f"{args!r:.80}; write init_args=({args!r:.80},){meant.get(type(args), '')}"
+            f"{args!r:.80}; write init_args=({args!r:.80},){meant}"
         )
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise TypeError(

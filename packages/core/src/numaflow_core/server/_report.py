@@ -61,23 +61,24 @@ class Report:
     def tell(self, container: str, folder: str | None) -> None:
         """Leave the error in a file below ``folder``, unless it is ``None``, and log it. Never raises; but a full pipe
         or a handler of the user's logging may block it."""
-        steps: list[Callable[[], None]] = [self._log]
+        steps: list[Callable[[], None]] = [self.log]
         if folder is not None:
-            steps.insert(0, partial(self._persist, container, folder))
+            steps.insert(0, partial(self.persist, container, folder))
         for step in steps:
             try:
                 step()
             except BaseException:  # the process ends, and the other steps matter more
                 pass
 
-    def _log(self) -> None:
+    def log(self) -> None:
+        """Log the error, or write it to stderr where the logging that the user has set up raises."""
         text = f"the server ends: {self.summary}" + f"\n{self.detail}" * bool(self.detail)
         try:
             logger.error("%s", text)
         except BaseException:  # a filter or a handler of the user's, or a stderr that is closed
             os.write(2, f"{text}\n".encode())
 
-    def _persist(self, container: str, folder: str) -> None:
+    def persist(self, container: str, folder: str) -> None:
         """Leave the error for the UI. A folder that cannot be written is normal outside of a vertex."""
         now = time.time_ns()
         entry = {

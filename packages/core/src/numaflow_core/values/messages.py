@@ -297,7 +297,8 @@ def messages_of(result: Any, container: type[BaseMessages[_T]], taker: str) -> S
         messages = [result]
     for message in messages:
         if not isinstance(message, wanted):
-            what = type(result).__name__ if message is result else f"{type(result).__name__} with {message!r:.80}"
+            came = type(result).__name__
+            what = f"{came}: {result!r:.80}" if message is result else f"{came} with {message!r:.80}"
             name = wanted.__name__
             raise TypeError(
                 f"{taker} must return {container.__name__}, an iterable of {name}, a {name} or None, got {what}"
@@ -313,4 +314,4 @@ def iterable(result: Any, complaint: str) -> Iterable[Any]:
     """
     if isinstance(result, Iterable) and not isinstance(result, (str, bytes)):
         return result
-    raise TypeError(f"{complaint}, got {type(result).__name__}")
+    raise TypeError(f"{complaint}, got {type(result).__name__}: {result!r:.80}")
