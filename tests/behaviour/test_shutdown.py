@@ -199,7 +199,7 @@ def test_handler_error_while_stopping(launch: Launch, combination: Combination, 
         gate.open()
         assert talk.stream.status().code == "INTERNAL"
     assert server.wait() == 1
-    assert server.stderr().count("ValueError: later") == 1
+    assert server.stderr().count("raised ValueError: later") == 1
 
 
 def test_signal_to_the_whole_group(launch: Launch, combination: Combination, gate: Gate) -> None:

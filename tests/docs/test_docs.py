@@ -254,6 +254,8 @@ def test_environment_variables_are_those_that_are_read() -> None:
         constants.ENV_MAX_CONCURRENCY: [str(constants.DEFAULT_MAX_CONCURRENCY)],
         constants.ENV_TRANSPORT: ["h2"],
         constants.ENV_GRACE_PERIOD: [f"{constants.DEFAULT_GRACE_PERIOD:g}"],
+        constants.ENV_TUNE_MEMORY: ["1"],
+        constants.ENV_LOG_PAYLOAD: ["0"],
         constants.ENV_CONTAINER_TYPE: [constants.UNKNOWN_CONTAINER],
         constants.ENV_REPLICA: ["0"],
     }

@@ -47,5 +47,6 @@ def test_error_of_a_put_ends_the_server(launch: Launch) -> None:
     with ServingStoreClient(str(server.sock)) as client, pytest.raises(RpcEndedError) as caught:
         client.put("bad", [Payload("v", b"!raise no put")])
     assert caught.value.outcome.code == "INTERNAL"
-    assert "ValueError('no put')" in caught.value.outcome.message
+    assert ".put (stores.py:" in caught.value.outcome.message
+    assert "raised ValueError: no put" in caught.value.outcome.message
     assert server.wait() == 1

@@ -95,7 +95,8 @@ def test_refused_status_is_an_error_of_the_handler_with_the_reason(
                 await asyncio.to_thread(client.sink, [b"x"])
         outcome = told.value.outcome
         assert outcome.code == "INTERNAL"
-        assert outcome.message.startswith(f"UDF_EXECUTION_ERROR({role}): ValueError(")
+        assert outcome.message.startswith(f"UDF_EXECUTION_ERROR({role}): sink handler handler (test_roles.py:")
+        assert "): ValueError: a " in outcome.message
         assert "cannot answer as_fallback (id 'request-0'): no sink comes after it" in outcome.message
 
     with pytest.raises(HandlerError, match="cannot answer as_fallback"):

@@ -85,8 +85,10 @@ class _SourceServer(Server):
         except TypeError:
             self._takes_output, read = False, self._check_one(self._rule, handler)
         checked = {name: self._check_one(rule, handler) for name, rule in rules.items()}
-        join = _join_async if self._is_async else _join
-        return {**checked, _READ: read, _PARTITIONS: join(checked.get(_PARTITIONS), total)}
+        active = checked.get(_PARTITIONS)
+        joined = (_join_async if self._is_async else _join)(active, total)
+        vars(joined)["__wrapped__"] = active or total  # what a report names
+        return {**checked, _READ: read, _PARTITIONS: joined}
 
     def _bind(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[..., Any]]:
         from ._reading import AsyncReading, SyncReading
