@@ -82,6 +82,14 @@ def test_every_open_stream_ends_with_the_error(crashed: Crash, combination: Comb
         assert_told(outcome.message, combination, "udf", "ValueError: boom goes the handler")
 
 
+def test_message_that_it_happened_at_is_told(crashed: Crash, combination: Combination) -> None:
+    if not combination.kind.reads_requests or combination.kind.is_serial:
+        assert crashed.outcomes[0].message.endswith(" raised ValueError: boom goes the handler"), "there is none"
+    else:
+        about = r" \((message id 'bad'(, keys \[.*\])?|keys \['bad'\])\)$"
+        assert re.search(about, crashed.outcomes[0].message)
+
+
 def test_details_hold_the_users_traceback(crashed: Crash) -> None:
     for outcome in crashed.outcomes:
         text = outcome.traceback

@@ -12,7 +12,7 @@ from .harness import ServerProcess
 from .kinds import Combination
 from .talk import Talk
 
-each_server_type = only(lambda combination: combination.kind.name in ("map", "reduce"))
+each_server_type = only(lambda combination: combination.kind.name == "map")
 
 
 def collector(server: ServerProcess, combination: Combination) -> tuple[str, int]:

@@ -51,7 +51,7 @@ def raise_it(make: Callable[[], BaseException]) -> NoReturn:
 
 
 def told(make: Callable[[], BaseException], about: About | None = None, payload: int = 0) -> Report:
-    report = describe(caught(make), KIND, split, about, payload)
+    report = describe(caught(make), KIND, split, lambda: about, payload)
     assert_told(report)
     return report
 
@@ -109,6 +109,15 @@ def test_payload_is_shown_where_it_is_asked_for() -> None:
     assert told(ValueError, About("x", (), b"ab"), 7).detail.startswith("payload (2 bytes): b'ab'\n")
 
 
+def no(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def test_message_that_cannot_be_had() -> None:
+    report = describe(caught(lambda: ValueError("boom")), KIND, split, no)
+    assert report.summary == f"{HERE} raised ValueError: boom"
+
+
 @pytest.mark.parametrize("name", ERRORS)
 def test_odd_errors(name: str) -> None:
     make, said = ERRORS[name]
@@ -120,10 +129,6 @@ def test_odd_errors(name: str) -> None:
 
 def make_class(body: dict[str, object]) -> type[BaseException]:
     return type("Odd\x1b", (Exception,), body)
-
-
-def no(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
@@ -287,7 +292,7 @@ def test_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     def starved(*_: object, **__: object) -> NoReturn:
         raise MemoryError
 
-    monkeypatch.setattr("numaflow_core.server._describe._subject_of_call", starved)
+    monkeypatch.setattr("numaflow_core.server._describe._Trace", starved)
     report = describe(ValueError("boom"), KIND, split)
     assert report.summary == f"{HERE} raised an exception that cannot be described"
 

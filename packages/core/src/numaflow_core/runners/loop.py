@@ -236,7 +236,7 @@ class LoopRunner:
                 await run_async(codec, self._handler, inbox.rpc, inbox, hold_back, self._failed)
 
     def _failed(self, inbox: AsyncInbox, error: BaseException) -> None:
-        if not isinstance(error, asyncio.CancelledError) or not (self._closed or inbox.left):
+        if not issubclass(type(error), asyncio.CancelledError) or not (self._closed or inbox.left):
             self.fail(error, inbox)  # the process ends
 
     def _done(self, task: asyncio.Task[None]) -> None:
