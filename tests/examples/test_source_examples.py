@@ -47,6 +47,21 @@ def test_tail_follows_the_file(tmp_path: Path) -> None:
         assert client.pending() == 0
 
 
+def test_tail_gives_the_next_client_what_the_one_before_had(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "app.log").write_bytes(b"".join(b"%d\n" % number for number in range(20)))
+    with example("source/tail_file", tmp_path, SourceClient, **env(tmp_path)) as client:
+        messages = client.read(10, 500)
+        client.ack(message.offset for message in messages[:4])
+        client.disconnect()
+        assert client.is_ready()
+        found: list[bytes] = []
+        while len(found) < 16:
+            found += [message.payload for message in client.read(20, 500)]
+        assert sorted(map(int, found)) == list(range(4, 20))
+        assert (tmp_path / "state" / "position").read_text() == "8"
+
+
 def test_tail_loses_nothing_across_kills(tmp_path: Path) -> None:
     """The server is killed again and again, with messages read and not acknowledged, while the file grows. In the end
     every line was acknowledged, and a line that was acknowledged without a gap before it did not come again."""

@@ -19,6 +19,7 @@ from numaflow_sourcer import (
     Message,
     NackRequest,
     Offset,
+    OffsetLedger,
     Output,
     PartitionsResponse,
     PendingResponse,
@@ -116,6 +117,31 @@ class Blocked(Numbers):
         time.sleep(3600)
 
 
+class Ledger(Numbers):
+    """What is due again comes first."""
+
+    def __init__(self, fail: str, nonsense: str, gate: str) -> None:
+        super().__init__(fail, nonsense, gate)
+        self.ledger = OffsetLedger[int]()
+
+    def messages(self, datum: ReadRequest) -> Iterator[Message]:
+        again = self.ledger.due(datum.num_records)
+        yield from again
+        for _ in range(datum.num_records - len(again)):
+            message = self.next()
+            self.ledger.delivered(message, self.number)
+            yield message
+
+    def ack_handler(self, ack_request: AckRequest) -> None:
+        self.ledger.ack(ack_request.offsets)
+
+    def nack_handler(self, nack_request: NackRequest) -> None:
+        self.check("nack")
+        self.ledger.nack(nack_request.nacks)
+        reasons = {nack.options.reason for nack in nack_request.nacks if nack.options is not None}
+        say(f"{len(nack_request.nacks)} again: {' '.join(map(str, reasons))}")
+
+
 class AsyncNumbers(Numbers):
     async def read_handler(self, datum: ReadRequest) -> Any:
         say(f"read {datum.num_records} {datum.timeout_in_ms}")
@@ -177,13 +203,18 @@ class AsyncBlocked(AsyncNumbers):
         await asyncio.sleep(3600)
 
 
-SYNC = {"numbers": Numbers, "endless": Endless, "putting": Putting, "late": Late, "blocked": Blocked}
+class AsyncLedger(AsyncNumbers, Ledger):  # type: ignore[misc]
+    """The ledger's methods, called by async handlers."""
+
+
+SYNC = {"numbers": Numbers, "endless": Endless, "putting": Putting, "late": Late, "blocked": Blocked, "ledger": Ledger}
 ASYNC = {
     "numbers": AsyncNumbers,
     "endless": AsyncEndless,
     "putting": AsyncPutting,
     "late": AsyncLate,
     "blocked": AsyncBlocked,
+    "ledger": AsyncLedger,
 }
 
 

@@ -11,10 +11,11 @@ import pytest
 from behaviour.fixtures import Launch, each_combination, gate, launch
 from behaviour.harness import Gate, ServerProcess, wait_until
 from behaviour.kinds import SOURCE
-from numaflow_core.testing import RawStream
 from numaflow_sourcer import Message, Nack, NackOptions, Offset
 from numaflow_sourcer._proto import source_pb2 as wire
 from numaflow_sourcer.testing import Partitions, RpcEndedError, SourceClient
+
+from .requests import READ_HELLO, open_reads, read_request
 
 __all__ = ["combination", "gate", "launch"]
 
@@ -24,7 +25,6 @@ SERVICE = SOURCE.service
 LONG = 10_000
 """Milliseconds for reads that end because they have all they ask for."""
 
-READ_HELLO = wire.ReadRequest(handshake=wire.Handshake(sot=True)).SerializeToString()
 ACK_HELLO = wire.AckRequest(handshake=wire.Handshake(sot=True)).SerializeToString()
 
 
@@ -35,19 +35,6 @@ def client_of(server: ServerProcess) -> SourceClient:
 def numbers(messages: list[Message]) -> list[int]:
     assert all(message.payload == message.offset.offset for message in messages)
     return [int(message.payload) for message in messages]
-
-
-def read_request(num_records: int, timeout_in_ms: int) -> bytes:
-    request = wire.ReadRequest()
-    request.request.num_records, request.request.timeout_in_ms = num_records, timeout_in_ms
-    return request.SerializeToString()
-
-
-def open_reads(client: SourceClient) -> RawStream:
-    stream = client._client.open(f"/{SERVICE}/ReadFn")
-    stream.send(READ_HELLO)
-    assert wire.ReadResponse.FromString(stream.receive()).handshake.sot
-    return stream
 
 
 def test_reads_acks_and_the_rest(launch: Launch) -> None:

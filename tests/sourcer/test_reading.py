@@ -9,10 +9,11 @@ from time import monotonic
 from typing import Any
 
 import pytest
-from numaflow_core.strategy import OpenCall
 
-from numaflow_sourcer import Message, Offset, ReadRequest
-from numaflow_sourcer._reading import AsyncReading, SyncReading
+from numaflow_core.rpc import Inbox
+from numaflow_sourcer import AckRequest, Message, NackRequest, Offset, ReadRequest
+from numaflow_sourcer._delivered import LOST
+from numaflow_sourcer._reading import AsyncReading, Handlers, SyncReading
 
 TIME = datetime(2024, 1, 1, tzinfo=timezone.utc)
 
@@ -21,11 +22,21 @@ def message(number: int) -> Message:
     return Message(b"%d" % number, Offset(b"%d" % number, 0), TIME)
 
 
-def call(num_records: int, timeout_in_ms: int = 10_000) -> OpenCall:
-    return OpenCall(None, ReadRequest(num_records, timeout_in_ms))  # type: ignore[arg-type]
+class Stream:
+    """What a call comes from."""
+
+    gone = False
 
 
-def fail(error: BaseException) -> None:
+def call(num_records: int, timeout_in_ms: int = 10_000, stream: Stream | None = None) -> Inbox:
+    return Inbox(stream or Stream(), ReadRequest(num_records, timeout_in_ms))  # type: ignore[arg-type]
+
+
+def handlers(read: Callable[..., Any], nack: Callable[..., Any] = lambda request: None) -> Handlers:
+    return Handlers(read, lambda request: None, nack)
+
+
+def fail(error: BaseException, _: object = None) -> None:
     raise AssertionError(f"the handler failed: {error!r}")
 
 
@@ -33,7 +44,7 @@ class Read:
     """Reads of a sync handler."""
 
     def __init__(self, handler: Callable[..., Any], *, takes_output: bool = False) -> None:
-        self.reading = SyncReading(handler, takes_output=takes_output, on_failure=fail)
+        self.reading = SyncReading(handlers(handler), takes_output=takes_output, on_failure=fail)
 
     def __call__(self, num_records: int, timeout_in_ms: int = 10_000) -> list[int]:
         batches = self.reading.read(call(num_records, timeout_in_ms))
@@ -171,7 +182,7 @@ def test_read_of_a_stream_that_left_takes_nothing() -> None:
     def handler(datum: ReadRequest) -> Iterator[Message]:
         yield message(1)
 
-    reading = SyncReading(handler, takes_output=False, on_failure=fail)
+    reading = SyncReading(handlers(handler), takes_output=False, on_failure=fail)
     gone = call(10)
     gone.left = True
     assert list(reading.read(gone)) == []
@@ -182,7 +193,9 @@ def test_read_of_a_stream_that_left_takes_nothing() -> None:
 @pytest.mark.parametrize("wrong", [None, b"bytes", 3])
 def test_what_is_no_message_is_an_error(wrong: object) -> None:
     errors: list[BaseException] = []
-    reading = SyncReading(lambda datum: wrong, takes_output=False, on_failure=errors.append)
+    reading = SyncReading(
+        handlers(lambda datum: wrong), takes_output=False, on_failure=lambda error, _: errors.append(error)
+    )
     assert list(reading.read(call(1, 200))) == []
     assert [type(error) for error in errors] == [TypeError]
     reading.close()
@@ -198,7 +211,7 @@ def test_async_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        reading = AsyncReading(handler, takes_output=False, on_failure=fail, loop=loop)
+        reading = AsyncReading(handlers(handler), takes_output=False, on_failure=fail, loop=loop)
 
         async def read(count: int, timeout: int = 10_000) -> list[int]:
             return [int(each.payload) async for batch in reading.read(call(count, timeout)) for each in batch]
@@ -226,10 +239,98 @@ def test_async_close_ends_the_task() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        reading = AsyncReading(handler, takes_output=True, on_failure=fail, loop=loop)
+        reading = AsyncReading(handlers(handler), takes_output=True, on_failure=fail, loop=loop)
         assert [batch async for batch in reading.read(call(1, 10))] == []
         reading.close()
         await asyncio.sleep(0.01)
         assert ended == [True]
+
+    asyncio.run(main())
+
+
+def numbers_of(request: NackRequest) -> list[int]:
+    return [int(each.offset) for each in request.offsets]
+
+
+def test_messages_of_a_stream_that_is_over_are_refused_before_the_next_read() -> None:
+    order: list[object] = []
+
+    def handler(datum: ReadRequest) -> Iterator[Message]:
+        order.append("read")
+        for number in range(datum.num_records):
+            yield message(number)
+
+    def refused(request: NackRequest) -> None:
+        order.append([(int(offset.offset), options and options.reason) for offset, options in request.nacks])
+
+    reading = SyncReading(handlers(handler, refused), takes_output=False, on_failure=fail)
+    first, second = Stream(), Stream()
+    assert [len(batch) for batch in reading.read(call(5, stream=first))] == [5]
+    reading.ack(AckRequest([Offset(b"1", 0), Offset(b"never seen", 0), Offset(b"4", 7)]))
+    reading.nack(NackRequest([Offset(b"0", 0)]))
+    assert [len(batch) for batch in reading.read(call(1, 0, stream=second))] in ([], [1])  # the first is still there
+    first.gone = True
+    reading.ack(AckRequest([Offset(b"3", 0)]))
+    list(reading.read(call(0, stream=second)))
+    list(reading.read(call(0, stream=second)))
+    assert [each for each in order if each != "read"] == [[(0, None)], [(2, LOST), (4, LOST)]]
+    reading.close()
+
+
+def test_refusals_of_server_and_platform_are_not_side_by_side() -> None:
+    inside = threading.Lock()
+    begun, go = threading.Event(), threading.Event()
+    refused: list[list[int]] = []
+
+    def nack(request: NackRequest) -> None:
+        assert inside.acquire(blocking=False)
+        begun.set()
+        assert go.wait(10)
+        refused.append(numbers_of(request))
+        inside.release()
+
+    reading = SyncReading(handlers(lambda datum: [message(1)], nack), takes_output=False, on_failure=fail)
+    gone = Stream()
+    assert len(list(reading.read(call(1, stream=gone)))) == 1
+    gone.gone = True
+    read = threading.Thread(target=lambda: list(reading.read(call(0))))
+    read.start()
+    assert begun.wait(10)
+    platform = threading.Thread(target=reading.nack, args=[NackRequest([Offset(b"2", 0)])])
+    platform.start()
+    go.set()
+    for thread in (read, platform):
+        thread.join(10)
+    assert refused == [[1], [2]]
+    reading.close()
+
+
+def test_async_messages_of_a_stream_that_is_over_are_refused_before_the_next_read() -> None:
+    order: list[object] = []
+
+    async def handler(datum: ReadRequest) -> AsyncIterator[Message]:
+        order.append("read")
+        for number in range(datum.num_records):
+            yield message(number)
+
+    async def refused(request: NackRequest) -> None:
+        await asyncio.sleep(0)
+        order.append(numbers_of(request))
+
+    async def acked(request: AckRequest) -> None:
+        pass
+
+    async def main() -> None:
+        reading = AsyncReading(
+            Handlers(handler, acked, refused), takes_output=False, on_failure=fail, loop=asyncio.get_running_loop()
+        )
+        gone = Stream()
+        assert [len(batch) async for batch in reading.read(call(3, stream=gone))] == [3]
+        await reading.ack(AckRequest([Offset(b"1", 0)]))
+        gone.gone = True
+        assert [len(batch) async for batch in reading.read(call(1))] == [1]
+        assert order == ["read", [0, 2], "read"]
+        reading.close()
+        await asyncio.sleep(0)
 
     asyncio.run(main())

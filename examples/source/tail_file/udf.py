@@ -36,8 +36,7 @@ class FileTail(Sourcer):
         self.begin = int(state.read_text()) if state.exists() else 0
         self.file.seek(self.begin)
         self.position = self.begin
-        # A message that the platform has lost, as when its own container was restarted, comes again in five minutes.
-        self.ledger = OffsetLedger[int](max_in_flight=50_000, ack_timeout=300.0)
+        self.ledger = OffsetLedger[int](max_in_flight=50_000)
 
     def read_handler(self, datum: ReadRequest) -> Iterator[Message]:
         end = monotonic() + datum.timeout_in_ms / 1000
@@ -82,7 +81,9 @@ class FileTail(Sourcer):
         self.begin = position
 
     def nack_handler(self, nack_request: NackRequest) -> None:
-        self.ledger.nack(nack_request.nacks)  # nothing is given up: there is no limit to deliveries
+        # Lines that the pipeline has refused, or that were on a connection of the platform's that is lost. Nothing is
+        # given up: there is no limit to deliveries.
+        self.ledger.nack(nack_request.nacks)
 
     def pending_handler(self) -> PendingResponse:
         left = os.fstat(self.file.fileno()).st_size - self.position

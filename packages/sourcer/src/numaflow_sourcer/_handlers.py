@@ -112,7 +112,8 @@ class Sourcer(ABC):
 
     @abstractmethod
     def nack_handler(self, nack_request: NackRequest, /) -> Awaitable[None] | None:
-        """Have messages read again, as their options say: they are not asked for otherwise."""
+        """Have messages read again, as their options say: they are not asked for otherwise. The server itself calls
+        this for messages whose connection was lost, before the next read; their reason says so."""
 
     @abstractmethod
     def pending_handler(self) -> PendingResponse | Awaitable[PendingResponse]:

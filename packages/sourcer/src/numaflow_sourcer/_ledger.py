@@ -70,9 +70,9 @@ class OffsetLedger(Generic[_Position]):
                 settled.
             max_deliveries: how often a message is delivered in all before it is given up, where a nack does not say;
                 ``None``: as often as it takes.
-            ack_timeout: seconds after which a message that was neither acknowledged nor refused is delivered again: its
-                answer, or the message, was lost with the platform's connection. ``None``: never, which leaves such a
-                message out until the source is restarted. It must be longer than a message takes through the pipeline.
+            ack_timeout: after which a message that was neither acknowledged nor refused is delivered again. A plain
+                number is seconds. ``None``: never. It must be longer than a message takes through the pipeline. A lost
+                connection does not need it: the server refuses what was on its way.
             clock: seconds that only grow. Tests give ``numaflow_sourcer.testing.ManualClock``.
 
         Raises:

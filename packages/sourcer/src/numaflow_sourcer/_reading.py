@@ -4,6 +4,9 @@ The handler runs apart from the reads, on a thread or in a task of its own. A re
 it has enough, the handler's call has ended, or its time is over; the handler goes on, and what it makes is kept for the
 next read. A call may make as many messages as its read asked for, at any time; before one more than that is taken from
 it, it has to wait for the next read, so that what is kept is bounded.
+
+Before a read begins, the nack handler gets the messages of streams that are over: those that were sent and not answered
+for. It has them delivered again, as it does with messages that the platform refuses.
 """
 
 from __future__ import annotations
@@ -14,12 +17,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from numaflow_core.rpc import Inbox, OnFailure
 from numaflow_core.values.messages import iterable
 
-from ._datatypes import Message, ReadRequest
+from ._datatypes import AckRequest, Message, NackRequest, ReadRequest
+from ._delivered import Delivered
 
 _COMPLAINT: Final = "a read handler must yield Message objects, return them, or put them into its output"
 
@@ -34,11 +38,22 @@ class ReadingEndedError(BaseException):
     """Unwinds a read handler that puts a message when the server has ended."""
 
 
+class Handlers(NamedTuple):
+    """The source's, as far as reads have to do with them."""
+
+    read: Callable[..., Any]
+    ack: Callable[[AckRequest], Any]
+    nack: Callable[[NackRequest], Any]
+
+
 class _Reading:
     """What a read handler has made, and what it may make."""
 
-    def __init__(self, handler: Callable[..., Any], *, takes_output: bool, on_failure: OnFailure) -> None:
-        self._handler = handler
+    def __init__(self, handlers: Handlers, *, takes_output: bool, on_failure: OnFailure) -> None:
+        self._handler = handlers.read
+        self._ack_handler = handlers.ack
+        self._nack_handler = handlers.nack
+        self._delivered = Delivered()
         self._takes_output = takes_output
         self._on_failure = on_failure
         self._kept: deque[Message] = deque()
@@ -47,20 +62,32 @@ class _Reading:
         self._limit = 0  # how many may have been made, taken or kept, before the handler has to wait
         self._closed = False
 
-    def _begin(self, request: ReadRequest) -> int:
+    def ack(self, request: AckRequest) -> Any:
+        """Call the ack handler."""
+        self._delivered.settle(request.offsets)
+        return self._ack_handler(request)
+
+    def _next_turn(self) -> int:
+        """A read begins: the one before is over, should it still wait."""
         self._turn += 1
-        self._limit = self._taken + request.num_records
         return self._turn
+
+    def _let_make(self, turn: int, count: int) -> None:
+        """The read of that turn wants so many messages."""
+        if turn == self._turn:
+            self._limit = self._taken + count
 
     def _is_over(self, turn: int, inbox: Inbox) -> bool:
         """Whether a read is to end at once: what there is, is the next one's."""
         return turn != self._turn or inbox.left or self._closed
 
-    def _take(self, wanted: int) -> list[Message]:
+    def _take(self, wanted: int, inbox: Inbox) -> list[Message]:
         take = self._kept.popleft
         count = min(wanted, len(self._kept), _BATCH)
         self._taken += count  # first: whoever looks meanwhile may see too many, never too few
-        return [take() for _ in range(count)]
+        batch = [take() for _ in range(count)]
+        self._delivered.add(inbox.rpc, batch)
+        return batch
 
     def _keep(self, message: object) -> None:
         if not isinstance(message, Message):
@@ -74,12 +101,13 @@ class _Reading:
 class SyncReading(_Reading):
     """Reads of a sync handler. The handler gets a thread that lives as long as the server."""
 
-    def __init__(self, handler: Callable[..., Any], *, takes_output: bool, on_failure: OnFailure) -> None:
-        super().__init__(handler, takes_output=takes_output, on_failure=on_failure)
+    def __init__(self, handlers: Handlers, *, takes_output: bool, on_failure: OnFailure) -> None:
+        super().__init__(handlers, takes_output=takes_output, on_failure=on_failure)
         self._thread: threading.Thread | None = None
         self._next: ReadRequest | None = None
         self._running = False  # a call has been asked for and has not ended
         self._waiting = False  # a read is, or will look once more before it does; a put that tells it, clears this
+        self._nacking = threading.Lock()  # no handler runs beside itself
         lock = threading.Lock()
         self._news = threading.Condition(lock)  # for the read
         self._room = threading.Condition(lock)  # for the handler's thread
@@ -91,8 +119,13 @@ class SyncReading(_Reading):
         wanted = request.num_records
         called = False
         with self._news:
-            turn = self._begin(request)
-            self._news.notify_all()  # the read before, should it still wait
+            turn = self._next_turn()
+            self._news.notify_all()
+        lost = self._delivered.take_lost()
+        if lost is not None:
+            self._nack(lost)
+        with self._room:
+            self._let_make(turn, wanted)
             self._room.notify_all()
         while wanted:
             with self._news:
@@ -110,11 +143,20 @@ class SyncReading(_Reading):
                     self._waiting = True  # a put that was late to tell may have cleared it
                 if self._is_over(turn, inbox):
                     return
-                batch = self._take(wanted)
+                batch = self._take(wanted, inbox)
             wanted -= len(batch)
             yield batch
             if monotonic() >= deadline:
                 return
+
+    def nack(self, request: NackRequest) -> None:
+        """Call the nack handler."""
+        self._delivered.settle(request.offsets)
+        self._nack(request)
+
+    def _nack(self, request: NackRequest) -> None:
+        with self._nacking:
+            self._nack_handler(request)
 
     def put(self, message: Message, /) -> None:
         """As ``Output`` says."""
@@ -183,15 +225,16 @@ class AsyncReading(_Reading):
 
     def __init__(
         self,
-        handler: Callable[..., Any],
+        handlers: Handlers,
         *,
         takes_output: bool,
         on_failure: OnFailure,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        super().__init__(handler, takes_output=takes_output, on_failure=on_failure)
+        super().__init__(handlers, takes_output=takes_output, on_failure=on_failure)
         self._loop = loop
         self._task: asyncio.Task[None] | None = None
+        self._nacking = asyncio.Lock()  # no handler runs beside itself
         self._news = asyncio.Event()  # for the read
         self._room = asyncio.Event()  # for the handler
         self._slice_ends = 0.0
@@ -202,8 +245,12 @@ class AsyncReading(_Reading):
         deadline = monotonic() + request.timeout_in_ms / 1000
         wanted = request.num_records
         called = False
-        turn = self._begin(request)
-        self._news.set()  # the read before, should it still wait
+        turn = self._next_turn()
+        self._news.set()
+        lost = self._delivered.take_lost()
+        if lost is not None:
+            await self._nack(lost)
+        self._let_make(turn, wanted)
         self._room.set()
         over = False
 
@@ -212,7 +259,7 @@ class AsyncReading(_Reading):
             over = True
             self._news.set()
 
-        timer = self._loop.call_later(request.timeout_in_ms / 1000, end)
+        timer = self._loop.call_later(max(0.0, deadline - monotonic()), end)
         try:
             while wanted:
                 while not self._kept and not self._is_over(turn, inbox):
@@ -227,13 +274,22 @@ class AsyncReading(_Reading):
                     await self._news.wait()
                 if self._is_over(turn, inbox):
                     return
-                batch = self._take(wanted)
+                batch = self._take(wanted, inbox)
                 wanted -= len(batch)
                 yield batch
                 if monotonic() >= deadline:
                     return
         finally:
             timer.cancel()
+
+    async def nack(self, request: NackRequest) -> None:
+        """As ``SyncReading.nack``."""
+        self._delivered.settle(request.offsets)
+        await self._nack(request)
+
+    async def _nack(self, request: NackRequest) -> None:
+        async with self._nacking:
+            await self._nack_handler(request)
 
     async def put(self, message: Message, /) -> None:
         """As ``AsyncOutput`` says."""

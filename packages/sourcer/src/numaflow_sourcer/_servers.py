@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ._handlers import AsyncSource, SyncSource
 
-_READ, _PARTITIONS = "ReadFn", "PartitionsFn"
+_READ, _ACK, _NACK, _PENDING, _PARTITIONS = "ReadFn", "AckFn", "NackFn", "PendingFn", "PartitionsFn"
 
 
 def _load(method: str) -> RpcSpec:
@@ -40,7 +40,7 @@ KIND: Final = Kind(
     service="source.v1.Source",
     socket_name="source.sock",
     info_name="sourcer-server-info",
-    methods=tuple(Method(name, partial(_load, name)) for name in (_READ, "AckFn", "NackFn", "PendingFn", _PARTITIONS)),
+    methods=tuple(Method(name, partial(_load, name)) for name in (_READ, _ACK, _NACK, _PENDING, _PARTITIONS)),
 )
 SOURCE_SOCK_PATH: Final = KIND.sock_path
 SOURCE_SERVER_INFO_FILE_PATH: Final = KIND.info_path
@@ -55,9 +55,9 @@ def _rule(server: str, wants_async: bool, instead: str) -> HandlerRule:
 def _other_rules(read: HandlerRule) -> dict[str, HandlerRule]:
     rule = read._replace(generates=False)
     return {
-        "AckFn": rule._replace(attribute="ack_handler", parameters=("ack_request",)),
-        "NackFn": rule._replace(attribute="nack_handler", parameters=("nack_request",)),
-        "PendingFn": rule._replace(attribute="pending_handler", parameters=()),
+        _ACK: rule._replace(attribute="ack_handler", parameters=("ack_request",)),
+        _NACK: rule._replace(attribute="nack_handler", parameters=("nack_request",)),
+        _PENDING: rule._replace(attribute="pending_handler", parameters=()),
         _PARTITIONS: rule._replace(attribute="active_partitions_handler", parameters=()),
     }
 
@@ -91,21 +91,21 @@ class _SourceServer(Server):
         return {**checked, _READ: read, _PARTITIONS: joined}
 
     def _bind(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[..., Any]]:
-        from ._reading import AsyncReading, SyncReading
+        from ._reading import AsyncReading, Handlers, SyncReading
 
-        read = self._handlers[_READ]
+        handlers = Handlers(self._handlers[_READ], self._handlers[_ACK], self._handlers[_NACK])
         on_failure = self._on_failure(runtime, _READ)
         reading: AsyncReading | SyncReading
         if self._is_async:
-            reading = AsyncReading(read, takes_output=self._takes_output, on_failure=on_failure, loop=loop)
+            reading = AsyncReading(handlers, takes_output=self._takes_output, on_failure=on_failure, loop=loop)
         else:
-            reading = SyncReading(read, takes_output=self._takes_output, on_failure=on_failure)
+            reading = SyncReading(handlers, takes_output=self._takes_output, on_failure=on_failure)
         runtime.at_end(reading.close)
-        return {**self._handlers, _READ: reading.read}
+        return {**self._handlers, _READ: reading.read, _ACK: reading.ack, _NACK: reading.nack}
 
 
 def _overridden(handler: object, name: str) -> bool:
-    """Whether the user has written the method, whose default would do on a server of either colour."""
+    """Whether the user has written the method, whose default serves sync and async servers alike."""
     method = getattr(handler, name, None)
     return callable(method) and getattr(method, "__func__", None) is not getattr(Sourcer, name)
 
