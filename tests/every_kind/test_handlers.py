@@ -4,6 +4,7 @@ import functools
 import inspect
 from abc import ABC
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
 import pytest
@@ -241,6 +242,13 @@ WRONG: Final[list[tuple[str, Any, type[Exception], str]]] = [
     ("transport", "tcp", ValueError, "transport must be one of h2, grpcio, got 'tcp'"),
     ("grace_period", 0, ValueError, "grace_period must be more than 0"),
     ("grace_period", -1.5, ValueError, "grace_period must be more than 0"),
+    ("grace_period", timedelta(0), ValueError, "grace_period must be more than 0"),
+    (
+        "grace_period",
+        "25",
+        TypeError,
+        r"grace_period must be a timedelta, such as timedelta\(seconds=25\), or a number",
+    ),
     ("max_concurrency", 0, ValueError, "max_concurrency must be at least 1"),
     ("server_count", 0, ValueError, "server_count must be at least 1"),
     ("server_count", "2", TypeError, "server_count must be an int"),

@@ -187,13 +187,17 @@ def test_nack_options() -> None:
     for wrong in (-1, 2**32):
         with pytest.raises(ValueError, match="max_deliveries must be between"):
             NackOptions(max_deliveries=wrong)
+    with pytest.raises(
+        TypeError, match=r"delay must be a timedelta, such as timedelta\(milliseconds=1500\), or None, got"
+    ):
+        NackOptions(delay=5)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="delay must not be negative"):
         NackOptions(delay=timedelta(seconds=-1))
 
 
 @pytest.mark.parametrize("field", ["reason", "max_deliveries", "delay", "nack_map"])
 def test_nack_options_refuse_wrong_types(field: str) -> None:
-    with pytest.raises(TypeError, match=f"{field} must be a .* or None, got float: 1.5"):
+    with pytest.raises(TypeError, match=f"{field} must be an? .* or None, got float: 1.5"):
         NackOptions(**{field: 1.5})  # type: ignore[arg-type]
 
 

@@ -127,14 +127,15 @@ def test_given_up_after_max_deliveries() -> None:
     assert ledger.resume_from(0) == 2
 
 
-def test_unanswered_messages_come_again() -> None:
-    ledger, clock = filled(2, ack_timeout=30.0)
+@pytest.mark.parametrize("ack_timeout", [timedelta(seconds=30), 30])
+def test_unanswered_messages_come_again(ack_timeout: object) -> None:
+    ledger, clock = filled(2, ack_timeout=ack_timeout)
     ledger.ack([offset(0)])
     clock.advance(29)
     assert ledger.due(10) == []
     clock.advance(1)
     assert numbers(ledger.due(10)) == [1]
-    clock.advance(29)
+    clock.advance(timedelta(seconds=29))
     assert ledger.due(10) == []
     clock.advance(1)
     assert numbers(ledger.due(10)) == [1]
@@ -178,6 +179,13 @@ def test_alarms_do_not_pile_up() -> None:
 def test_settings_are_checked(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         OffsetLedger(**settings)  # type: ignore[arg-type]
+
+
+def test_ack_timeout_of_a_wrong_type_says_what_to_write() -> None:
+    with pytest.raises(
+        TypeError, match=r"ack_timeout must be a timedelta, such as timedelta\(seconds=30\), or a number"
+    ):
+        OffsetLedger(ack_timeout="30")  # type: ignore[arg-type]
 
 
 def test_threads() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from typing_extensions import assert_type
 
@@ -91,12 +91,13 @@ class AsyncPutting(AsyncRest):
         await output.put(Message(b"", Offset(b"", 0), NOW))
 
 
-ledger = OffsetLedger[int](max_deliveries=3)
+ledger = OffsetLedger[int](max_deliveries=3, ack_timeout=timedelta(minutes=5))
+OffsetLedger[int](ack_timeout=300)
 assert_type(ledger.resume_from(0), int | None)
 assert_type(ledger.due(5), list[Message])
 
 SourceServer(Yielding())
-SourceServer(Returning(), transport="grpcio", grace_period=3)
+SourceServer(Returning(), transport="grpcio", grace_period=timedelta(seconds=3))
 SourceServer(sourcer_instance=Putting())
 SourceAsyncServer(AsyncYielding())
 SourceAsyncServer(AsyncReturning())

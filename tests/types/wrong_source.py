@@ -70,8 +70,10 @@ NoNack()  # E: Cannot instantiate abstract class "NoNack"
 Message(b"", b"o", NOW)  # E: Argument 2 to "Message" has incompatible type
 Message(b"", Offset(b"o", 0), None)  # E: Argument 3 to "Message" has incompatible type
 Message(b"", Offset(b"o", 0))  # E: Missing positional argument "event_time"
+OffsetLedger(ack_timeout="30")  # E: Argument "ack_timeout" to "OffsetLedger" has incompatible type
 OffsetLedger[int]().delivered(Message(b"", Offset(b"o", 0), NOW), "1")  # E: Argument 2 to "delivered"
 
+SideInputFile("n", int, interval="5")  # E: Argument "interval" to "SideInputFile" has incompatible type
 SideInputServer(lambda: b"value")  # E: Argument 1 to "SideInputServer" has incompatible type
 Response.broadcast_message("text")  # E: Argument 1 to "broadcast_message" of "Response" has incompatible type
 number: str = SideInputFile("n", int).value  # E: Incompatible types in assignment

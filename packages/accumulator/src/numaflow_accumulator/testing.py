@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from time import monotonic
 
 from numaflow_core.testing import BaseClient, Outcome, RawStream, RpcEndedError
+from numaflow_core.values.durations import Duration, seconds
 from numaflow_core.values.times import timestamp_to_ns
 
 from ._datatypes import Datum, KeyedWindow, Message
@@ -20,7 +21,6 @@ from ._servers import KIND
 __all__ = ["Accumulation", "AccumulatorClient", "Outcome", "RpcEndedError"]
 
 _MINUTE = timedelta(minutes=1)
-_MICROSECOND = timedelta(microseconds=1)
 _FOR_EVER = 8210266876799  # seconds: the end of windows that are open (`windower/accumulator.rs`)
 _SLOT = "slot-0"
 
@@ -42,7 +42,9 @@ class AccumulatorClient(BaseClient):
 
     _kind = KIND
 
-    def accumulate(self, datums: Iterable[Datum | tuple[list[str], bytes]], *, timeout: float = 30.0) -> list[Message]:
+    def accumulate(
+        self, datums: Iterable[Datum | tuple[list[str], bytes]], *, timeout: Duration = 30.0
+    ) -> list[Message]:
         """Send datums, close all keys, and return the messages in the order in which they came.
 
         Keys and bytes make a datum whose event time and watermark are the current time.
@@ -50,14 +52,14 @@ class AccumulatorClient(BaseClient):
         Raises:
             RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
                 handler, with which traceback.
-            TimeoutError: not all keys were finished within ``timeout`` seconds.
+            TimeoutError: not all keys were finished within ``timeout``.
         """
         with self.open() as accumulation:
             accumulation.send(*datums)
             return accumulation.close(timeout=timeout)
 
     @contextmanager
-    def open(self, timeout_of_keys: timedelta = _MINUTE) -> Iterator["Accumulation"]:
+    def open(self, timeout_of_keys: Duration = _MINUTE) -> Iterator["Accumulation"]:
         """Open a stream, to see messages before keys are closed. It is cancelled at the end of the ``with`` block, as
         when the platform goes away.
 
@@ -82,9 +84,9 @@ class _Open:
 class Accumulation:
     """A stream of an ``AccumulatorClient``, with all keys."""
 
-    def __init__(self, stream: RawStream, timeout_of_keys: timedelta) -> None:
+    def __init__(self, stream: RawStream, timeout_of_keys: Duration) -> None:
         self._stream = stream
-        self._timeout_ns = timeout_of_keys // _MICROSECOND * 1000
+        self._timeout_ns = round(seconds(timeout_of_keys, "timeout_of_keys") * 1_000_000) * 1000
         self._open: dict[Keys, _Open] = {}
         self._windows: dict[Keys, KeyedWindow] = {}
         self._sent = 0
@@ -93,22 +95,22 @@ class Accumulation:
         """Send datums, which open their keys where they are not open; does not wait."""
         self._stream.send(*map(self._request, datums))
 
-    def receive(self, timeout: float = 10.0) -> Message:
+    def receive(self, timeout: Duration = 10.0) -> Message:
         """The next message.
 
         Raises:
             RpcEndedError: the server ended the stream.
-            TimeoutError: none came within ``timeout`` seconds.
+            TimeoutError: none came within ``timeout``.
         """
         response = self._response(timeout)
         if response.EOF:
             raise AssertionError(f"the server ended the keys {list(response.window.keys)} before they were closed")
         return _message(response)
 
-    def close(self, *keys: Sequence[str], timeout: float = 30.0) -> list[Message]:
+    def close(self, *keys: Sequence[str], timeout: Duration = 30.0) -> list[Message]:
         """Close keys, or all that are open where none are given, and wait until they are finished: the messages that
         were not received yet, also those of other keys. Raises as ``AccumulatorClient.accumulate``."""
-        end = monotonic() + timeout
+        end = monotonic() + seconds(timeout, "timeout")
         waiting: dict[Keys, bytes] = {}
         for each in [tuple(each) for each in keys] or list(self._open):
             closed = self._open.pop(each, None)
@@ -157,7 +159,7 @@ class Accumulation:
         request.operation.keyedWindow.CopyFrom(_wire_window(known, _FOR_EVER * 1_000_000_000))
         return request.SerializeToString()
 
-    def _response(self, timeout: float) -> AccumulatorResponse:
+    def _response(self, timeout: Duration) -> AccumulatorResponse:
         response = AccumulatorResponse.FromString(self._stream.receive(timeout))
         window = response.window
         if not window.HasField("start") or not window.HasField("end"):

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from numaflow_core.testing import KindClient, OpenIds, Outcome, RpcEndedError, check_eot, read_result
+from numaflow_core.values.durations import Duration
 
 from ._datatypes import Datum, Message, Messages
 from ._proto.map_pb2 import MapRequest, MapResponse
@@ -38,7 +39,7 @@ class MapClient(_Client):
 
     _kind = KIND
 
-    def map(self, requests: Iterable[bytes | Datum], *, timeout: float = 30.0) -> list[Messages]:
+    def map(self, requests: Iterable[bytes | Datum], *, timeout: Duration = 30.0) -> list[Messages]:
         """Map messages over one stream; the results are in the order of ``requests``.
 
         Bytes are the value of a message without keys and watermark, with the current time as its event time. A
@@ -47,7 +48,7 @@ class MapClient(_Client):
         Raises:
             RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
                 handler, with which traceback.
-            TimeoutError: not everything was answered within ``timeout`` seconds.
+            TimeoutError: not everything was answered within ``timeout``.
             ValueError: two requests have the same id.
         """
         return [_messages(reply) for reply in self._ask(requests, timeout)]
@@ -65,11 +66,13 @@ class BatchMapClient(_Client):
 
     _kind = BATCH_KIND
 
-    def map(self, batch: Iterable[bytes | Datum], *, timeout: float = 30.0) -> list[Messages]:
+    def map(self, batch: Iterable[bytes | Datum], *, timeout: Duration = 30.0) -> list[Messages]:
         """Map one batch; the results are in its order. What it takes and raises is as in ``MapClient.map``."""
         return self.map_batches([batch], timeout=timeout)[0]
 
-    def map_batches(self, batches: Iterable[Iterable[bytes | Datum]], *, timeout: float = 30.0) -> list[list[Messages]]:
+    def map_batches(
+        self, batches: Iterable[Iterable[bytes | Datum]], *, timeout: Duration = 30.0
+    ) -> list[list[Messages]]:
         """Map batches over one stream, each when the one before is answered, as the platform does. An empty batch,
         which the platform never sends, is answered without a call of the handler."""
         return [list(found.values()) for found in self._ask_batches(batches, _batch_answers, timeout)]
@@ -89,7 +92,7 @@ class MapStreamClient(_Client):
 
     _kind = STREAM_KIND
 
-    def map(self, requests: Iterable[bytes | Datum], *, timeout: float = 30.0) -> list[Messages]:
+    def map(self, requests: Iterable[bytes | Datum], *, timeout: Duration = 30.0) -> list[Messages]:
         """Map messages over one stream; the results are in the order of ``requests``, and in the order in which each
         call yielded them. What it takes and raises is as in ``MapClient.map``."""
         named = self._requests(requests)
@@ -98,14 +101,14 @@ class MapStreamClient(_Client):
             found[name].append(message)
         return list(found.values())
 
-    def stream(self, request: bytes | Datum, *, timeout: float = 30.0) -> Iterator[Message]:
+    def stream(self, request: bytes | Datum, *, timeout: Duration = 30.0) -> Iterator[Message]:
         """Map one message; its results are yielded as they arrive, and not read from the connection before they are
         asked for. Closing the iterator cancels the call. Raises as ``MapClient.map``, with ``timeout`` for all of
         it."""
         for _, message in self._results(self._requests([request]), timeout):
             yield message
 
-    def _results(self, requests: dict[str, MapRequest], timeout: float) -> Iterator[tuple[str, Message]]:
+    def _results(self, requests: dict[str, MapRequest], timeout: Duration) -> Iterator[tuple[str, Message]]:
         ids = OpenIds(requests)
         with self._exchange(timeout) as exchange:
             exchange.send(*requests.values())

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from time import monotonic
 
 from numaflow_core.testing import BaseClient, Outcome, RawStream, RpcEndedError
+from numaflow_core.values.durations import Duration, seconds
 
 from ._datatypes import Datum, IntervalWindow, Message
 from ._proto.reduce_pb2 import ReduceRequest, ReduceResponse
@@ -38,7 +39,7 @@ class ReduceClient(BaseClient):
         datums: Iterable[Datum | tuple[list[str], bytes]],
         window: IntervalWindow | None = None,
         *,
-        timeout: float = 30.0,
+        timeout: Duration = 30.0,
     ) -> list[Message]:
         """Send the datums of one window, close it, and return the results in the order in which they came.
 
@@ -48,7 +49,7 @@ class ReduceClient(BaseClient):
         Raises:
             RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
                 handler, with which traceback.
-            TimeoutError: the window was not finished within ``timeout`` seconds.
+            TimeoutError: the window was not finished within ``timeout``.
         """
         with self.open(window) as opened:
             opened.send(*datums)
@@ -77,21 +78,21 @@ class OpenWindow:
         """Send datums; does not wait."""
         self._stream.send(*map(self._request, datums))
 
-    def receive(self, timeout: float = 10.0) -> Message:
+    def receive(self, timeout: Duration = 10.0) -> Message:
         """The next result.
 
         Raises:
             RpcEndedError: the server ended the stream.
-            TimeoutError: none came within ``timeout`` seconds.
+            TimeoutError: none came within ``timeout``.
         """
         response = ReduceResponse.FromString(self._stream.receive(timeout))
         if response.EOF:
             raise AssertionError("the server sent its EOF before the window was closed")
         return self._message(response)
 
-    def close(self, timeout: float = 30.0) -> list[Message]:
+    def close(self, timeout: Duration = 30.0) -> list[Message]:
         """Close the window: the results that were not received yet. Raises as ``ReduceClient.reduce``."""
-        end = monotonic() + timeout
+        end = monotonic() + seconds(timeout, "timeout")
         self._stream.half_close()
         replies = [ReduceResponse.FromString(reply) for reply in self._stream.rest(timeout)]
         outcome = self._stream.status(max(0.0, end - monotonic()))

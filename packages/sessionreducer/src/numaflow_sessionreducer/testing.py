@@ -6,11 +6,12 @@ A handler by itself needs none of this: call it with ``Datum(...)``. Import this
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from time import monotonic
 from typing import Final, NamedTuple
 
 from numaflow_core.testing import BaseClient, Outcome, RawStream, RpcEndedError
+from numaflow_core.values.durations import Duration, seconds
 from numaflow_core.values.times import datetime_to_ns, timestamp_to_ns
 from numaflow_core.values.windows import IntervalWindow
 
@@ -76,8 +77,8 @@ class SessionWindower:
     """Decides about sessions as the platform does: a datum belongs to its key's session from its event time, rounded
     down to the millisecond, for ``timeout``."""
 
-    def __init__(self, timeout: timedelta) -> None:
-        self._timeout_ns = timeout // timedelta(milliseconds=1) * _MS
+    def __init__(self, timeout: Duration) -> None:
+        self._timeout_ns = round(seconds(timeout, "timeout") * 1_000_000) // 1000 * _MS
         self.open: list[Session] = []
         """The sessions that are open."""
 
@@ -140,7 +141,7 @@ class SessionReduceClient(BaseClient):
     _kind = KIND
 
     def reduce(
-        self, datums: Iterable[Datum], session_timeout: timedelta, *, timeout: float = 30.0
+        self, datums: Iterable[Datum], session_timeout: Duration, *, timeout: Duration = 30.0
     ) -> list[SessionResult]:
         """Send datums, in this order, then close all sessions: the results, as they came. Datums that do not come in
         the order of their event times may lead to sessions that have to be merged.
@@ -148,9 +149,9 @@ class SessionReduceClient(BaseClient):
         Raises:
             RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
                 handler, with which traceback.
-            TimeoutError: the sessions were not closed within ``timeout`` seconds.
+            TimeoutError: the sessions were not closed within ``timeout``.
         """
-        windower = SessionWindower(session_timeout)
+        windower = SessionWindower(seconds(session_timeout, "session_timeout"))
         operations = [*map(windower.assign, datums), *windower.close()]
         with self.open() as stream:
             stream.send(*operations)
@@ -179,19 +180,19 @@ class SessionStream:
         """Send operations; does not wait."""
         self.raw.send(*map(encode, operations))
 
-    def receive(self, timeout: float = 10.0) -> SessionResult:
+    def receive(self, timeout: Duration = 10.0) -> SessionResult:
         """The next reply.
 
         Raises:
             RpcEndedError: the server ended the stream.
-            TimeoutError: none came within ``timeout`` seconds.
+            TimeoutError: none came within ``timeout``.
         """
         return decode(self.raw.receive(timeout))
 
-    def receive_closed(self, sessions: Iterable[Session], timeout: float = 30.0) -> list[SessionResult]:
+    def receive_closed(self, sessions: Iterable[Session], timeout: Duration = 30.0) -> list[SessionResult]:
         """Receive until all of these sessions are closed: the results, as they came. Raises as ``receive``; and an
         ``AssertionError`` where another one is said to be closed."""
-        end = monotonic() + timeout
+        end = monotonic() + seconds(timeout, "timeout")
         waiting = list(sessions)
         results = []
         while waiting:

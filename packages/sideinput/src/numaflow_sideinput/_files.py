@@ -13,7 +13,10 @@ import os
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final, Generic, TypeVar
+
+from numaflow_core.values.durations import positive_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -50,14 +53,14 @@ class SideInputFile(Generic[_Value]):
         decode: Callable[[bytes], _Value],
         *,
         directory: str | os.PathLike[str] = SIDE_INPUT_DIR_PATH,
-        interval: float = 1.0,
+        interval: timedelta | float = 1.0,
     ) -> None:
         """
         Args:
             name: the side input's, as in the pipeline's ``sideInputs``.
             decode: the file's content to a value. Called once for each version, on the thread that found it.
             directory: where the file is.
-            interval: seconds between two looks, for ``watch`` and ``changes``.
+            interval: time between two looks, for ``watch`` and ``changes``. A plain number is seconds.
 
         Raises:
             TypeError, ValueError: an argument is not what it should be; the message names it.
@@ -68,13 +71,9 @@ class SideInputFile(Generic[_Value]):
             raise ValueError(f"name must be the name of a side input, got {name!r}")
         if not callable(decode):
             raise TypeError(f"decode must be callable, got {type(decode).__name__}: {decode!r:.80}")
-        if isinstance(interval, bool) or not isinstance(interval, (int, float)):
-            raise TypeError(f"interval must be a number of seconds, got {type(interval).__name__}: {interval!r:.80}")
-        if not interval > 0:
-            raise ValueError(f"interval must be more than 0 seconds, got {interval}")
         self._directory = os.fspath(directory)
         self._decode = decode
-        self._interval = float(interval)
+        self._interval = positive_seconds(interval, "interval", "timedelta(seconds=5)")
         self._lock = threading.RLock()  # reentrant: listeners may look at the value
         self._seen: _Version | None = None  # the version that was read last, even if it could not be decoded
         self._current: tuple[_Value] | None = None
@@ -131,7 +130,7 @@ class SideInputFile(Generic[_Value]):
 
     @contextmanager
     def watch(self) -> Iterator[SideInputFile[_Value]]:
-        """Look for new values every ``interval`` seconds, on a thread that ends with the ``with`` block. What goes
+        """Look for new values every ``interval``, on a thread that ends with the ``with`` block. What goes
         wrong there is logged, and looked at again the next time."""
         over = threading.Event()
 

@@ -2,6 +2,7 @@
 imports ``grpc``."""
 
 from numaflow_core.testing import BaseClient, Outcome, RpcEndedError
+from numaflow_core.values.durations import Duration
 
 from ._datatypes import Response
 from ._proto.sideinput_pb2 import SideInputResponse
@@ -16,7 +17,7 @@ class SideInputClient(BaseClient):
 
     _kind = KIND
 
-    def retrieve(self, *, timeout: float = 10.0) -> Response:
+    def retrieve(self, *, timeout: Duration = 10.0) -> Response:
         """What the handler returns now.
 
         Raises:

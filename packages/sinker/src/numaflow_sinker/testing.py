@@ -7,6 +7,7 @@ imports ``grpc``.
 from collections.abc import Iterable, Iterator
 
 from numaflow_core.testing import KindClient, Outcome, RpcEndedError
+from numaflow_core.values.durations import Duration
 from numaflow_core.values.metadata import UserMetadata, groups_from_wire
 from numaflow_core.values.nack import NackOptions
 
@@ -34,7 +35,7 @@ class SinkClient(KindClient[Datum, SinkRequest, SinkResponse]):
     _request_type = SinkRequest
     _reply_type = SinkResponse
 
-    def sink(self, batch: Iterable[bytes | Datum], *, timeout: float = 30.0) -> dict[str, Response]:
+    def sink(self, batch: Iterable[bytes | Datum], *, timeout: Duration = 30.0) -> dict[str, Response]:
         """Write one batch; the responses are by id, in the order of the batch. It is sent once: a failure is not
         tried again.
 
@@ -44,13 +45,13 @@ class SinkClient(KindClient[Datum, SinkRequest, SinkResponse]):
         Raises:
             RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
                 handler, with which traceback.
-            TimeoutError: not everything was answered within ``timeout`` seconds.
+            TimeoutError: not everything was answered within ``timeout``.
             ValueError: two messages of the batch have the same id.
         """
         return self.sink_batches([batch], timeout=timeout)[0]
 
     def sink_batches(
-        self, batches: Iterable[Iterable[bytes | Datum]], *, timeout: float = 30.0
+        self, batches: Iterable[Iterable[bytes | Datum]], *, timeout: Duration = 30.0
     ) -> list[dict[str, Response]]:
         """Write batches over one stream, each when the one before is answered, as the platform does. An empty batch,
         which the platform never sends, is answered without a call of the handler."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from heapq import heapify, heappop, heappush
 from time import monotonic
 from typing import Final, Generic, TypeVar
+
+from numaflow_core.values.durations import positive_seconds
 
 from ._datatypes import Message, Nack, Offset
 
@@ -61,7 +64,7 @@ class OffsetLedger(Generic[_Position]):
         *,
         max_in_flight: int = 100_000,
         max_deliveries: int | None = None,
-        ack_timeout: float | None = None,
+        ack_timeout: timedelta | float | None = None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         """
@@ -76,16 +79,15 @@ class OffsetLedger(Generic[_Position]):
             clock: seconds that only grow. Tests give ``numaflow_sourcer.testing.ManualClock``.
 
         Raises:
+            TypeError: ``ack_timeout`` is neither a ``timedelta`` nor a number.
             ValueError: a number is below one, or a time is not above zero.
         """
         for name, number in (("max_in_flight", max_in_flight), ("max_deliveries", max_deliveries)):
             if number is not None and number < 1:
                 raise ValueError(f"{name} must be at least 1, got {number}")
-        if ack_timeout is not None and not ack_timeout > 0:
-            raise ValueError(f"ack_timeout must be more than 0 seconds, got {ack_timeout}")
         self._max_in_flight = max_in_flight
         self._max_deliveries = max_deliveries
-        self._ack_timeout = ack_timeout
+        self._ack_timeout = None if ack_timeout is None else positive_seconds(ack_timeout, "ack_timeout")
         self._clock = clock
         self._lock = threading.Lock()
         self._partitions: dict[int, OrderedDict[bytes, _Entry[_Position]]] = {}

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from numaflow_core.testing import BaseClient, Outcome, RawStream, RpcEndedError
+from numaflow_core.values.durations import Duration, seconds
 from numaflow_core.values.metadata import UserMetadata, groups_from_wire
 from numaflow_core.values.times import timestamp_to_ns
 
@@ -36,9 +37,9 @@ class ManualClock:
         """The time."""
         return self._now
 
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self._now += seconds
+    def advance(self, duration: Duration) -> None:
+        """Let time pass. A plain number is seconds."""
+        self._now += seconds(duration, "duration", "timedelta(seconds=5)")
 
 
 class SourceClient(BaseClient):
@@ -48,7 +49,7 @@ class SourceClient(BaseClient):
     Its methods block; beside a server in the same process that runs async handlers, call them on another thread.
 
     All of them raise ``RpcEndedError`` when the server ends the RPC, and ``TimeoutError`` when there is no answer in
-    ``timeout`` seconds.
+    ``timeout``.
     """
 
     _kind = KIND
@@ -59,9 +60,9 @@ class SourceClient(BaseClient):
         self._reads: RawStream | None = None
         self._acks: RawStream | None = None
 
-    def read(self, num_records: int = 500, timeout_in_ms: int = 1000, *, timeout: float = 30.0) -> list[Message]:
+    def read(self, num_records: int = 500, timeout_in_ms: int = 1000, *, timeout: Duration = 30.0) -> list[Message]:
         """One read."""
-        end = monotonic() + timeout
+        end = monotonic() + seconds(timeout, "timeout")
         if self._reads is None:
             hello = wire.ReadRequest(handshake=wire.Handshake(sot=True))
             self._reads = self._open(KIND.rpc, hello.SerializeToString(), wire.ReadResponse, timeout)
@@ -76,7 +77,7 @@ class SourceClient(BaseClient):
                 return messages
             messages.append(_message(reply.result))
 
-    def ack(self, offsets: Iterable[Offset], *, timeout: float = 30.0) -> None:
+    def ack(self, offsets: Iterable[Offset], *, timeout: Duration = 30.0) -> None:
         """Acknowledge messages."""
         if self._acks is None:
             hello = wire.AckRequest(handshake=wire.Handshake(sot=True))
@@ -85,7 +86,7 @@ class SourceClient(BaseClient):
         self._acks.send(request.SerializeToString())
         self._acks.receive(timeout)
 
-    def nack(self, nacks: Iterable[Offset | Nack], *, timeout: float = 30.0) -> None:
+    def nack(self, nacks: Iterable[Offset | Nack], *, timeout: Duration = 30.0) -> None:
         """Have messages delivered again."""
         request = wire.NackRequest()
         for nack in nacks:
@@ -97,12 +98,12 @@ class SourceClient(BaseClient):
         if not wire.NackResponse.FromString(reply).HasField("result"):
             raise AssertionError("the server's answer to a nack has no result")
 
-    def pending(self, *, timeout: float = 30.0) -> int:
+    def pending(self, *, timeout: Duration = 30.0) -> int:
         """How many messages wait."""
         reply = self._client.call(KIND.path("PendingFn"), b"", timeout=timeout)
         return wire.PendingResponse.FromString(reply).result.count
 
-    def partitions(self, *, timeout: float = 30.0) -> Partitions:
+    def partitions(self, *, timeout: Duration = 30.0) -> Partitions:
         """The source's partitions."""
         reply = wire.PartitionsResponse.FromString(self._client.call(KIND.path("PartitionsFn"), b"", timeout=timeout))
         if not reply.HasField("result"):
@@ -123,7 +124,7 @@ class SourceClient(BaseClient):
         super().close()
 
     def _open(
-        self, rpc: str, handshake: bytes, response: type[wire.ReadResponse] | type[wire.AckResponse], timeout: float
+        self, rpc: str, handshake: bytes, response: type[wire.ReadResponse] | type[wire.AckResponse], timeout: Duration
     ) -> RawStream:
         stream = self._client.open(rpc)
         stream.send(handshake)

@@ -7,6 +7,7 @@ A handler by itself needs none of this: call it with a ``Datum(...)``. Import th
 from collections.abc import Iterable
 
 from numaflow_core.testing import KindClient, Outcome, RpcEndedError, read_result
+from numaflow_core.values.durations import Duration
 from numaflow_core.values.times import ns_to_datetime, timestamp_to_ns
 
 from ._datatypes import Datum, Message, Messages
@@ -33,7 +34,7 @@ class SourceTransformClient(KindClient[Datum, SourceTransformRequest, SourceTran
     _request_type = SourceTransformRequest
     _reply_type = SourceTransformResponse
 
-    def transform(self, requests: Iterable[bytes | Datum], *, timeout: float = 30.0) -> list[Messages]:
+    def transform(self, requests: Iterable[bytes | Datum], *, timeout: Duration = 30.0) -> list[Messages]:
         """Transform messages over one stream; the results are in the order of ``requests``.
 
         Bytes are the value of a message without keys and watermark, with the current time as its event time. A
@@ -42,7 +43,7 @@ class SourceTransformClient(KindClient[Datum, SourceTransformRequest, SourceTran
         Raises:
             RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
                 handler, with which traceback.
-            TimeoutError: not everything was answered within ``timeout`` seconds.
+            TimeoutError: not everything was answered within ``timeout``.
             ValueError: two requests have the same id.
         """
         return [_messages(reply) for reply in self._ask(requests, timeout)]

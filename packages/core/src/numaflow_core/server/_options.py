@@ -19,6 +19,7 @@ from ..constants import (
     UNKNOWN_CONTAINER,
 )
 from ..role import container_type
+from ..values.durations import seconds
 from ..values.validate import check_positive
 from ._types import Hook, Settings, Transport
 
@@ -67,18 +68,15 @@ def make_options(
         raise ValueError(f"{origin} must be one of {', '.join(get_args(Transport))}, got {chosen!r}")
     if grace_period is None:
         grace_period = _from_env(ENV_GRACE_PERIOD, float, DEFAULT_GRACE_PERIOD)
-    elif isinstance(grace_period, bool) or not isinstance(grace_period, (int, float)):
-        raise TypeError(
-            f"grace_period must be a number of seconds, got {type(grace_period).__name__}: {grace_period!r}"
-        )
-    if not 0 < grace_period <= _LONGEST_GRACE:
-        raise ValueError(f"grace_period must be more than 0 and at most {_LONGEST_GRACE} seconds, got {grace_period}")
+    grace = seconds(grace_period, "grace_period", "timedelta(seconds=25)")
+    if not 0 < grace <= _LONGEST_GRACE:
+        raise ValueError(f"grace_period must be more than 0 and at most {_LONGEST_GRACE} seconds, got {grace:g}")
     return Options(
         sock_path=_check_path(sock_path, "sock_path"),
         server_info_file=_check_path(server_info_file, "server_info_file"),
         max_message_size=check_positive(max_message_size, "max_message_size"),
         transport=chosen,
-        grace_period=float(grace_period),
+        grace_period=grace,
         container_type=container_type() or UNKNOWN_CONTAINER,
         errors_dir=RUNTIME_ERRORS_DIR,
         tune_memory=_tune_memory_or_default(settings.get("tune_memory")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ class Settings(TypedDict, total=False):
     transport: Transport | None
     """``"h2"`` or ``"grpcio"``; default: the environment's ``NUMAFLOW_TRANSPORT``, or ``"h2"``."""
 
-    grace_period: float | None
-    """Seconds for answering what has been accepted when the server is stopped; default: the environment's
-    ``NUMAFLOW_GRPC_SHUTDOWN_GRACE_PERIOD_SECONDS``, or 25."""
+    grace_period: timedelta | float | None
+    """Time for answering what has been accepted when the server is stopped. A plain number is seconds. Default: the
+    environment's ``NUMAFLOW_GRPC_SHUTDOWN_GRACE_PERIOD_SECONDS``, or 25 seconds."""
 
     on_startup: Hook | None
     """Called before the socket listens, and awaited if it can be; an exception ends the process with status 1. On the
@@ -56,7 +57,7 @@ class HandlerRule(NamedTuple):
     """Whether it must be ``async def``; ``None`` where both will do."""
 
     instead: str = ""
-    """The class that takes the other colour."""
+    """The class that takes async handlers where this one takes sync ones, and the other way round."""
 
     generates: bool | None = False
     """Whether an async handler is an async generator: one that yields its results; ``None`` where both will do."""

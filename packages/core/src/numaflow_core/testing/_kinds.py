@@ -16,6 +16,7 @@ from google.protobuf.message import Message as WireMessage
 
 from ..kind import Kind
 from ..values.datum import BaseDatum
+from ..values.durations import Duration, seconds
 from ..values.messages import TaggedMessage
 from ..values.metadata import UserMetadata, groups_from_wire
 from ..values.nack import NackOptions
@@ -37,8 +38,8 @@ class BaseClient:
     """A connection to a server. Use it in a ``with`` statement, or call ``close()``. Kinds derive from it, and add what
     their messages need.
 
-    Its methods block. Beside a server in the same process that runs async handlers, call them on another thread:
-    ``await asyncio.to_thread(client.wait_ready)``.
+    Its methods block, for ``timeout`` at most: a ``timedelta``, or a number of seconds. Beside a server in the same
+    process that runs async handlers, call them on another thread: ``await asyncio.to_thread(client.wait_ready)``.
     """
 
     _kind: Kind
@@ -47,16 +48,16 @@ class BaseClient:
         """``sock_path`` is the server's socket; by default the one that the platform connects to."""
         self._client = UdfClient(sock_path or self._kind.sock_path)
 
-    def wait_ready(self, timeout: float = 10.0) -> None:
+    def wait_ready(self, timeout: Duration = 10.0) -> None:
         """Wait for the server to come up.
 
         Raises:
-            TimeoutError: it did not within ``timeout`` seconds.
+            TimeoutError: it did not within ``timeout``.
         """
         self._client.wait_ready(timeout)
 
-    def is_ready(self, timeout: float = 10.0) -> bool:
-        """Whether the server answers the platform's probe within ``timeout`` seconds."""
+    def is_ready(self, timeout: Duration = 10.0) -> bool:
+        """Whether the server answers the platform's probe within ``timeout``."""
         return self._client.is_ready(self._kind.service, timeout)
 
     def close(self) -> None:
@@ -108,17 +109,18 @@ class KindClient(BaseClient, Generic[_D, _Request, _Reply]):
         return requests
 
     @contextmanager
-    def _exchange(self, timeout: float) -> Iterator[Exchange[_Request, _Reply]]:
-        """A stream that has shaken hands; it is over at the end of the block, and has ``timeout`` seconds."""
+    def _exchange(self, timeout: Duration) -> Iterator[Exchange[_Request, _Reply]]:
+        """A stream that has shaken hands; it is over at the end of the block, and has ``timeout``."""
+        patience = seconds(timeout, "timeout")
         stream = self._client.open(self._kind.rpc)
         try:
-            yield Exchange(stream, self._request_type, self._reply_type, monotonic() + timeout)
+            yield Exchange(stream, self._request_type, self._reply_type, monotonic() + patience)
         except TimeoutError:
-            raise TimeoutError(f"{self._kind.rpc}: not everything was answered in {timeout:.3g} s") from None
+            raise TimeoutError(f"{self._kind.rpc}: not everything was answered in {patience:.3g} s") from None
         finally:
             stream.cancel()
 
-    def _ask(self, given: Iterable[bytes | _D], timeout: float) -> list[_Reply]:
+    def _ask(self, given: Iterable[bytes | _D], timeout: Duration) -> list[_Reply]:
         """Ask for exactly one reply to each request; the replies are in the order of the requests."""
         requests = self._requests(given)
         replies: dict[str, _Reply] = {}
@@ -137,7 +139,7 @@ class KindClient(BaseClient, Generic[_D, _Request, _Reply]):
         self,
         given: Iterable[Iterable[bytes | _D]],
         answers: Callable[[_Reply], Iterable[tuple[str, _A]]],
-        timeout: float,
+        timeout: Duration,
     ) -> list[dict[str, _A]]:
         """Send batches over one stream, each when the one before is answered. ``answers`` are those in a reply, by id;
         what is returned is in the order of the requests."""

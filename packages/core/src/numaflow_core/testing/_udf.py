@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from .._proto.ready_pb2 import ReadyResponse
 from .._proto.rpc_status_pb2 import DebugInfo, Status
+from ..values.durations import Duration, seconds
 
 _DETAILS: Final = "grpc-status-details-bin"
 _TRAILER_LIMIT: Final = 8 * 1024
@@ -79,44 +80,46 @@ class UdfClient:
         self._sock_path = sock_path
         self._channel: Any = grpc.insecure_channel(f"unix:{sock_path}", options=_OPTIONS)
 
-    def wait_ready(self, timeout: float = 10.0) -> None:
+    def wait_ready(self, timeout: Duration = 10.0) -> None:
         """Wait until the server accepts the connection.
 
         Raises:
-            TimeoutError: it did not within ``timeout`` seconds.
+            TimeoutError: it did not within ``timeout``.
         """
+        patience = seconds(timeout, "timeout")
         try:
-            grpc.channel_ready_future(self._channel).result(timeout=timeout)
+            grpc.channel_ready_future(self._channel).result(timeout=patience)
         except grpc.FutureTimeoutError:
-            raise TimeoutError(f"no server accepted a connection on {self._sock_path} in {timeout} s") from None
+            raise TimeoutError(f"no server accepted a connection on {self._sock_path} in {patience:.3g} s") from None
 
-    def is_ready(self, service: str, timeout: float = 10.0) -> bool:
-        """What ``IsReady`` of ``service`` (``"map.v1.Map"``) says; false if it fails, or takes more than ``timeout``
-        seconds."""
+    def is_ready(self, service: str, timeout: Duration = 10.0) -> bool:
+        """What ``IsReady`` of ``service`` (``"map.v1.Map"``) says; false if it fails, or takes more than
+        ``timeout``."""
         try:
             reply = self.call(f"/{service}/IsReady", b"", timeout=timeout)
         except RpcEndedError:
             return False
         return ReadyResponse.FromString(reply).ready
 
-    def call(self, rpc: str, message: bytes, *, timeout: float = 10.0) -> bytes:
+    def call(self, rpc: str, message: bytes, *, timeout: Duration = 10.0) -> bytes:
         """A unary RPC (``"/sideinput.v1.SideInput/RetrieveSideInput"``): a message, and its reply.
 
         Raises:
-            RpcEndedError: the RPC ended with another status than OK; after ``timeout`` seconds with DEADLINE_EXCEEDED.
+            RpcEndedError: the RPC ended with another status than OK; after ``timeout`` with DEADLINE_EXCEEDED.
         """
         try:
-            reply: bytes = self._channel.unary_unary(rpc)(message, timeout=timeout)
+            reply: bytes = self._channel.unary_unary(rpc)(message, timeout=seconds(timeout, "timeout"))
         except grpc.RpcError as error:
             raise RpcEndedError(_outcome(error)) from None
         return reply
 
-    def open(self, rpc: str, *, deadline: float | None = None, gzip: bool = False) -> "RawStream":
-        """Open a stream of ``rpc`` (``"/map.v1.Map/MapFn"``). With a ``deadline``, the call may take that many seconds;
+    def open(self, rpc: str, *, deadline: Duration | None = None, gzip: bool = False) -> "RawStream":
+        """Open a stream of ``rpc`` (``"/map.v1.Map/MapFn"``). With a ``deadline``, the call may take that long;
         with ``gzip``, messages are compressed."""
         method = self._channel.stream_stream(rpc)
+        patience = None if deadline is None else seconds(deadline, "deadline")
         compression = grpc.Compression.Gzip if gzip else None
-        return RawStream(lambda requests: method(requests, timeout=deadline, compression=compression), rpc)
+        return RawStream(lambda requests: method(requests, timeout=patience, compression=compression), rpc)
 
     def close(self) -> None:
         """Close the connection; open streams end as cancelled."""
@@ -175,14 +178,15 @@ class RawStream:
             self._closing = True
             self._lock.notify_all()
 
-    def receive(self, timeout: float = 10.0) -> bytes:
+    def receive(self, timeout: Duration = 10.0) -> bytes:
         """The next reply.
 
         Raises:
             RpcEndedError: the RPC is over, and there are no more replies.
-            TimeoutError: nothing came within ``timeout`` seconds.
+            TimeoutError: nothing came within ``timeout``.
         """
-        end = monotonic() + timeout
+        patience = seconds(timeout, "timeout")
+        end = monotonic() + patience
         with self._lock:
             while True:
                 if self._replies:
@@ -194,16 +198,17 @@ class RawStream:
                     self._lock.notify_all()
                 left = end - monotonic()
                 if left <= 0:
-                    raise TimeoutError(f"{self._rpc}: no reply in {timeout:.3g} s")
+                    raise TimeoutError(f"{self._rpc}: no reply in {patience:.3g} s")
                 self._lock.wait(left)
 
-    def rest(self, timeout: float = 10.0) -> list[bytes]:
+    def rest(self, timeout: Duration = 10.0) -> list[bytes]:
         """All replies up to the end of the RPC.
 
         Raises:
-            TimeoutError: the RPC did not end within ``timeout`` seconds.
+            TimeoutError: the RPC did not end within ``timeout``.
         """
-        end = monotonic() + timeout
+        patience = seconds(timeout, "timeout")
+        end = monotonic() + patience
         replies = []
         try:
             while True:
@@ -211,13 +216,13 @@ class RawStream:
         except RpcEndedError:
             return replies
         except TimeoutError:
-            raise TimeoutError(f"{self._rpc}: not over in {timeout:.3g} s, {len(replies)} replies came") from None
+            raise TimeoutError(f"{self._rpc}: not over in {patience:.3g} s, {len(replies)} replies came") from None
 
-    def status(self, timeout: float = 10.0) -> Outcome:
+    def status(self, timeout: Duration = 10.0) -> Outcome:
         """How the RPC ended. Replies that were not received yet are lost.
 
         Raises:
-            TimeoutError: it did not end within ``timeout`` seconds.
+            TimeoutError: it did not end within ``timeout``.
         """
         self.rest(timeout)
         assert self._outcome is not None

@@ -37,14 +37,14 @@ class NackOptions:
             TypeError: an argument is of the wrong type; the message names it.
             ValueError: a number that the wire cannot carry.
         """
-        for name, value, wanted in (
-            ("reason", reason, str),
-            ("max_deliveries", max_deliveries, int),
-            ("delay", delay, timedelta),
-            ("nack_map", nack_map, Mapping),
+        for name, value, wanted, text in (
+            ("reason", reason, str, "a str"),
+            ("max_deliveries", max_deliveries, int, "an int"),
+            ("delay", delay, timedelta, "a timedelta, such as timedelta(milliseconds=1500),"),
+            ("nack_map", nack_map, Mapping, "a mapping"),
         ):
             if value is not None and not isinstance(value, wanted):
-                raise TypeError(f"{name} must be a {wanted.__name__} or None, got {type(value).__name__}: {value!r}")
+                raise TypeError(f"{name} must be {text} or None, got {type(value).__name__}: {value!r:.80}")
         if max_deliveries is not None and not 0 <= max_deliveries < 2**32:
             raise ValueError(f"max_deliveries must be between 0 and 2**32 - 1, got {max_deliveries}")
         if delay is not None and delay < timedelta(0):
