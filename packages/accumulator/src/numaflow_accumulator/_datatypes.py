@@ -79,16 +79,16 @@ class Datum(BaseDatum):
 class Message(RoutedMessage):
     """One message to be forwarded; read-only.
 
-    Three things beside the value matter to the platform. ``Message.from_datum`` gets them right, a message made by hand
-    has to.
+    Three things besides the value matter to the platform. ``Message.from_datum`` sets them correctly; in a message that
+    you make by hand, you have to.
 
-    - ``watermark`` says how far the output of the key has come: once a message has left, the platform forgets all input
-      of the key with an *earlier* event time, and after a crash does not send it again. So, before a datum, forward or
-      drop what came before it and is older than its watermark. A watermark that is ahead of the input's counts as the
-      input's.
-    - ``event_time`` must not be earlier than the watermark of a message that has left, or the next vertex takes it for
-      late.
-    - ``id`` must be another for each message: of two with the same one, the platform forwards one.
+    - ``watermark`` says how far the output of the key has come. Once a message is sent, the platform forgets all input
+      of the key with an *earlier* event time, and does not send it again after a crash. So before you forward a datum,
+      forward or drop all earlier input that is older than its watermark. A watermark that is ahead of the input's is
+      replaced by the input's.
+    - ``event_time`` must not be earlier than the watermark of a message that was sent before, or the next vertex takes
+      the message for late.
+    - ``id`` must be different for each message: of two with the same id, the platform forwards only one.
     """
 
     __slots__ = ("_datum", "_event_time_ns", "_headers", "_id", "_watermark_ns")
@@ -112,7 +112,7 @@ class Message(RoutedMessage):
             value: the payload; any bytes-like object.
             keys: keys of the message; they are not inherited from the input.
             tags: for the conditions on the edges of the pipeline.
-            watermark: see the class; default: the message does not tell of any progress.
+            watermark: see the class; default: the message reports no progress.
             event_time: when it happened; default: that of the latest datum that the handler was given.
             headers: they are not inherited from the input.
             id: default: made from the id of the latest datum that the handler was given, distinct.
@@ -145,13 +145,13 @@ class Message(RoutedMessage):
     ) -> Message:
         """The datum as a message: value, keys, headers, id, and the times to the nanosecond.
 
-        Any number may be made of one datum, with other values: when they leave, the first has the datum's id and the
+        Any number may be made of one datum, with other values: when they are sent, the first has the datum's id and the
         others a numbered one, ``<id>.1``, ``<id>.2`` and so on.
 
         Args:
             datum: as the handler was given it.
-            value: in the place of the datum's; any bytes-like object.
-            keys: in the place of the datum's.
+            value: instead of the datum's; any bytes-like object.
+            keys: instead of the datum's.
             tags: as in the constructor.
 
         Raises:
@@ -172,14 +172,15 @@ class Message(RoutedMessage):
 
     @classmethod
     def to_drop(cls, datum: Datum | None = None) -> Message:
-        """A message that is not forwarded. With the datum that it is about, it tells the platform that the datum is
-        done with, which then forgets what is older; without, the platform keeps all input until the next message."""
+        """A message that is not forwarded. With the datum that it is made for, it tells the platform that the datum is
+        finished, and the platform forgets older input. Without a datum, the platform keeps all input until the next
+        message."""
         return cls(b"", tags=[DROP]) if datum is None else cls.from_datum(datum, value=b"", tags=[DROP])
 
     @property
     def watermark(self) -> datetime | None:
         """How far the output has come: aware, UTC, rounded down to the microsecond, clamped to the years 1 to 9999.
-        ``None`` where the message does not tell."""
+        ``None`` if the message does not say."""
         return None if self._watermark_ns is None else ns_to_datetime(self._watermark_ns)
 
     @property
@@ -239,9 +240,9 @@ class AccumulatorAsyncHandler(Protocol):
     """An async generator function, called on the event loop once per key, when its first datum has come. Each message
     is forwarded when it is yielded.
 
-    The iterable yields while datums arrive, and ends when the platform closes the key: when nothing has come for it for
-    as long as the vertex's timeout says. What the handler yields after that still belongs to the key. When the key's
-    next datum comes, there is another call. A call whose key will never close, because the platform has gone away, is
+    The iterable yields while datums arrive, and ends when the platform closes the key: when no datum has come for it
+    for the vertex's timeout. What the handler yields after that still belongs to the key. When the key's next datum
+    comes, there is another call. A call whose key will never close, because the platform's connection has ended, is
     cancelled.
     """
 
@@ -284,12 +285,12 @@ class Accumulator(ABC):  # noqa: B024 - `handler` is abstract where it runs
 
 
 class SyncAccumulator(PushObject, ABC):
-    """Base of sync handlers, to which datums are pushed: an instance is made for each key when its first datum has
-    come, and costs no more than its own state while it waits for the next one.
+    """Base of sync handlers whose ``add`` is called with each datum: an instance is made for each key when its first
+    datum has come, and costs no more than its own state while it waits for the next one.
 
     ``__init__`` gets the server's ``init_args`` and ``init_kwargs``; ``keys`` is set before. All methods are called on
-    the server's threads, never two of them at once on one instance. A key that will never close, because the platform
-    has gone away, is not finished.
+    the server's threads, never two of them at once on one instance. A key that will never close, because the platform's
+    connection has ended, is not finished.
     """
 
     __slots__ = ("keys",)
@@ -305,5 +306,5 @@ class SyncAccumulator(PushObject, ABC):
 
     @abstractmethod
     def finish(self) -> AccumulatorResult:
-        """The platform has closed the key: what is left to be forwarded. When the key's next datum comes, there is
-        another instance."""
+        """The platform has closed the key: return what is left to be forwarded. The next datum of the key gets a new
+        instance."""

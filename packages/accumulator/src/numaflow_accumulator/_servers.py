@@ -51,7 +51,7 @@ _WITH_OUTPUT: Final = ("datums", "output")
 
 
 class AccumulatorServer(SyncServer):
-    """Accumulates with a ``SyncAccumulator``, to which the datums of a key are pushed as they come, on threads."""
+    """Accumulates with a ``SyncAccumulator``, whose ``add`` is called with each datum, on threads."""
 
     _kind = KIND
     _rule = HandlerRule(
@@ -128,7 +128,7 @@ class AccumulatorAsyncServer(AsyncServer):
 
 
 class AccumulatorMultiProcServer(MultiProcServer):
-    """Accumulates in worker processes, with handlers of either colour. A key is always in the same worker, so that its
+    """Accumulates in worker processes, with sync or async handlers. A key is always in the same worker, so that its
     datums stay in order."""
 
     _kind = KIND

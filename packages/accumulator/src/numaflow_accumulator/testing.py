@@ -1,4 +1,4 @@
-"""For tests of your own: talk to a running accumulator server as the platform does.
+"""For your own tests: talk to a running accumulator server as the platform does.
 
 A handler by itself needs none of this: call it with ``Datum(...)``. Import this module in tests only: it imports
 ``grpc``.
@@ -50,8 +50,8 @@ class AccumulatorClient(BaseClient):
         Keys and bytes make a datum whose event time and watermark are the current time.
 
         Raises:
-            RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
-                handler, with which traceback.
+            RpcEndedError: the server ended the stream; ``outcome`` has the status and, after an error of the handler,
+                the traceback.
             TimeoutError: not all keys were finished within ``timeout``.
         """
         with self.open() as accumulation:
@@ -61,7 +61,7 @@ class AccumulatorClient(BaseClient):
     @contextmanager
     def open(self, timeout_of_keys: Duration = _MINUTE) -> Iterator["Accumulation"]:
         """Open a stream, to see messages before keys are closed. It is cancelled at the end of the ``with`` block, as
-        when the platform goes away.
+        when the platform's connection ends.
 
         ``timeout_of_keys`` is what the vertex would have as its ``timeout``: windows are closed with it.
         """

@@ -90,14 +90,14 @@ BatchMapResult = BatchResponses | Iterable[BatchResponse]
 
 class BatchMapHandler(Protocol):
     """A sync handler, called once per batch on one of the server's threads. The iterator yields while the batch is
-    still arriving, and ends with it; it can be gone through once."""
+    still arriving, and ends with it; it can be iterated once."""
 
     def __call__(self, datums: Iterator[Datum], /) -> BatchMapResult: ...
 
 
 class BatchMapAsyncHandler(Protocol):
     """An async handler, called once per batch on the event loop. The iterator yields while the batch is still
-    arriving, and ends with it; it can be gone through once."""
+    arriving, and ends with it; it can be iterated once."""
 
     def __call__(self, datums: AsyncIterator[Datum], /) -> Awaitable[BatchMapResult]: ...
 
@@ -116,14 +116,14 @@ class BatchMapAsyncHandlerObject(Protocol):
 
 class BatchMapper(ABC):
     """Base of handlers that are classes. Override ``handler`` with ``def``, or with ``async def`` for
-    ``BatchMapAsyncServer``; one instance gets all batches, side by side where there are several streams."""
+    ``BatchMapAsyncServer``; one instance gets all batches, those of different streams at the same time."""
 
     @abstractmethod
     def handler(self, datums: Never, /) -> BatchMapResult | Awaitable[BatchMapResult]:
         """Map one batch: return a response for each of its datums. ``datums`` is an ``Iterator[Datum]``, or an
         ``AsyncIterator[Datum]`` for an async handler."""
 
-    if not TYPE_CHECKING:  # a type checker is to see the colour of ``handler``, which this would hide
+    if not TYPE_CHECKING:  # a type checker is to see whether ``handler`` is async, which this would hide
 
         def __call__(self, datums):
             return self.handler(datums)

@@ -44,14 +44,14 @@ MapResult = Messages | Iterable[Message] | Message | None
 
 
 class MapHandler(Protocol):
-    """A sync handler: a function, a method or a callable object. It is called once per message, on one of the
-    server's threads, and side by side with itself."""
+    """A sync handler: a function, a method or a callable object. It is called once per message, on one of the server's
+    threads; several calls may run at the same time."""
 
     def __call__(self, keys: list[str], datum: Datum, /) -> MapResult: ...
 
 
 class MapAsyncHandler(Protocol):
-    """An async handler. It is called once per message, on the event loop, and side by side with itself."""
+    """An async handler. It is called once per message, on the event loop; several calls may run at the same time."""
 
     def __call__(self, keys: list[str], datum: Datum, /) -> Awaitable[MapResult]: ...
 
@@ -70,13 +70,13 @@ class MapAsyncHandlerObject(Protocol):
 
 class Mapper(ABC):
     """Base of handlers that are classes. Override ``handler`` with ``def``, or with ``async def`` for
-    ``MapAsyncServer``; one instance gets all messages, side by side."""
+    ``MapAsyncServer``; one instance gets all messages, several at the same time."""
 
     @abstractmethod
     def handler(self, keys: list[str], datum: Datum, /) -> MapResult | Awaitable[MapResult]:
         """Map one message. ``keys`` are ``datum.keys``."""
 
-    if not TYPE_CHECKING:  # a type checker is to see the colour of ``handler``, which this would hide
+    if not TYPE_CHECKING:  # a type checker is to see whether ``handler`` is async, which this would hide
 
         def __call__(self, keys, datum):
             return self.handler(keys, datum)

@@ -123,7 +123,7 @@ class MapAsyncServer(AsyncServer):
 
 
 class MapMultiProcServer(MultiProcServer):
-    """Maps messages with a handler, sync or async, in worker processes: for handlers that burn CPU."""
+    """Maps messages with a handler, sync or async, in worker processes: for CPU-bound handlers."""
 
     _kind = KIND
     _rule = HandlerRule("MapMultiProcServer", Mapper, _MESSAGE, None)

@@ -10,15 +10,15 @@ from ._datatypes import Datum, Message
 
 
 class MapStreamHandler(Protocol):
-    """A sync handler: a generator function, as a rule. It is called once per message, on the server's threads, and side
-    by side with itself; each message is forwarded when it is yielded."""
+    """A sync handler: a generator function, as a rule. It is called once per message, on the server's threads; several
+    calls may run at the same time; each message is forwarded when it is yielded."""
 
     def __call__(self, keys: list[str], datum: Datum, /) -> Iterable[Message]: ...
 
 
 class MapStreamAsyncHandler(Protocol):
-    """An async handler: an async generator function. It is called once per message, on the event loop, and side by side
-    with itself; each message is forwarded when it is yielded."""
+    """An async handler: an async generator function. It is called once per message, on the event loop; several calls
+    may run at the same time; each message is forwarded when it is yielded."""
 
     def __call__(self, keys: list[str], datum: Datum, /) -> AsyncIterable[Message]: ...
 
@@ -37,13 +37,13 @@ class MapStreamAsyncHandlerObject(Protocol):
 
 class MapStreamer(ABC):
     """Base of handlers that are classes. Override ``handler`` with a generator, ``def`` or ``async def``; one instance
-    gets all messages, side by side."""
+    gets all messages, several at the same time."""
 
     @abstractmethod
     def handler(self, keys: list[str], datum: Datum, /) -> Iterable[Message] | AsyncIterable[Message]:
         """Map one message, and yield the results one by one. ``keys`` are ``datum.keys``."""
 
-    if not TYPE_CHECKING:  # a type checker is to see the colour of ``handler``, which this would hide
+    if not TYPE_CHECKING:  # a type checker is to see whether ``handler`` is async, which this would hide
 
         def __call__(self, keys, datum):
             return self.handler(keys, datum)

@@ -1,4 +1,4 @@
-"""For tests of your own: talk to a running map server as the platform does.
+"""For your own tests: talk to a running map server as the platform does.
 
 A handler by itself needs none of this: call it with a ``Datum(...)``. Import this module in tests only: it imports
 ``grpc``.
@@ -43,11 +43,11 @@ class MapClient(_Client):
         """Map messages over one stream; the results are in the order of ``requests``.
 
         Bytes are the value of a message without keys and watermark, with the current time as its event time. A
-        ``Datum`` is sent as it is, under its id or, where that is empty, one that is made up.
+        ``Datum`` is sent as it is, under its id or, if that is empty, under a generated one.
 
         Raises:
-            RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
-                handler, with which traceback.
+            RpcEndedError: the server ended the stream; ``outcome`` has the status and, after an error of the handler,
+                the traceback.
             TimeoutError: not everything was answered within ``timeout``.
             ValueError: two requests have the same id.
         """

@@ -58,8 +58,8 @@ class ReduceHandler(Protocol):
 
 class ReduceAsyncHandler(Protocol):
     """An async function, called on the event loop once per key and window, when the first datum has come. The iterable
-    yields while datums arrive, and ends when the window closes; it can be gone through once. Where the window will
-    never close, because the platform has gone away, the call is cancelled."""
+    yields while datums arrive, and ends when the window closes; it can be iterated once. Where the window will
+    never close, because the platform's connection has ended, the call is cancelled."""
 
     def __call__(self, keys: list[str], datums: AsyncIterable[Datum], md: Metadata, /) -> Awaitable[ReduceResult]: ...
 
@@ -88,12 +88,12 @@ class Reducer(ABC):
 
 
 class SyncReducer(PushObject, ABC):
-    """Base of sync handlers that datums are pushed to: an instance is made for each key and window when its first
-    datum has come, and costs no more than its own state while it waits for the next one.
+    """Base of sync handlers whose ``add`` is called with each datum: an instance is made for each key and window when
+    its first datum has come, and costs no more than its own state while it waits for the next one.
 
     ``__init__`` gets the server's ``init_args`` and ``init_kwargs``; ``keys`` and ``metadata`` are set before. All
     methods are called on the server's threads, never two of them at once on one instance. A window that will never
-    close, because the platform has gone away, is not finished.
+    close, because the platform's connection has ended, is not finished.
     """
 
     __slots__ = ("keys", "metadata")

@@ -71,7 +71,7 @@ REDUCE_STREAM_SERVER_INFO_FILE_PATH: Final = STREAM_KIND.info_path
 
 
 class ReduceServer(SyncServer):
-    """Reduces windows with sync handlers on threads: a ``SyncReducer``, to which datums are pushed as they come, or a
+    """Reduces windows with sync handlers on threads: a ``SyncReducer``, whose ``add`` is called with each datum, or a
     function that is called with all datums of a key and window when the window closes."""
 
     _kind = KIND
@@ -128,7 +128,7 @@ class ReduceAsyncServer(AsyncServer):
 
 
 class ReduceMultiProcServer(MultiProcServer):
-    """Reduces windows in worker processes, with handlers of either colour. All windows of a key are in the same
+    """Reduces windows in worker processes, with sync or async handlers. All windows of a key are in the same
     worker, so that its datums stay in order."""
 
     _kind = KIND

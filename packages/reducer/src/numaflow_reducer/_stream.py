@@ -73,7 +73,8 @@ class ReduceStreamer(ABC):  # noqa: B024 - `handler` is abstract where it runs
 
 
 class SyncReduceStreamer(PushObject, ABC):
-    """Base of sync handlers that datums are pushed to: as ``SyncReducer``, but results may leave at any time."""
+    """Base of sync handlers whose ``add`` is called with each datum: as ``SyncReducer``, but results may leave at any
+    time."""
 
     __slots__ = ("keys", "metadata")
 

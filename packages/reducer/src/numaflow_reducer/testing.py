@@ -1,4 +1,4 @@
-"""For tests of your own: talk to a running reduce server as the platform does.
+"""For your own tests: talk to a running reduce server as the platform does.
 
 A handler by itself needs none of this: call it with ``Datum(...)`` and ``Metadata(...)``. Import this module in tests
 only: it imports ``grpc``.
@@ -47,8 +47,8 @@ class ReduceClient(BaseClient):
         it is not given.
 
         Raises:
-            RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
-                handler, with which traceback.
+            RpcEndedError: the server ended the stream; ``outcome`` has the status and, after an error of the handler,
+                the traceback.
             TimeoutError: the window was not finished within ``timeout``.
         """
         with self.open(window) as opened:
@@ -58,7 +58,7 @@ class ReduceClient(BaseClient):
     @contextmanager
     def open(self, window: IntervalWindow | None = None) -> Iterator["OpenWindow"]:
         """Open a window, to send it datums and see results before it is closed. Any number may be open at once. One
-        that is still open at the end of the ``with`` block is cancelled, as when the platform goes away."""
+        that is still open at the end of the ``with`` block is cancelled, as when the platform's connection ends."""
         opened = OpenWindow(self._client.open(KIND.rpc), window or _this_minute())
         try:
             yield opened

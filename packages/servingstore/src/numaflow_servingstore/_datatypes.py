@@ -52,7 +52,7 @@ class Payload:
 
 
 class ServingStoreObject(Protocol):
-    """An object with the two methods of a store, both sync. They are called side by side, on the server's threads."""
+    """An object with the two methods of a store, both sync. They are called concurrently, on the server's threads."""
 
     def put(self, id: str, payloads: list[Payload], /) -> None: ...
 
@@ -60,7 +60,7 @@ class ServingStoreObject(Protocol):
 
 
 class ServingStoreAsyncObject(Protocol):
-    """An object with the two methods of a store, both async. They are called side by side, on the event loop."""
+    """An object with the two methods of a store, both async. They are called concurrently, on the event loop."""
 
     def put(self, id: str, payloads: list[Payload], /) -> Awaitable[None]: ...
 
@@ -72,14 +72,14 @@ class ServingStore(ABC):
     ``ServingStoreAsyncServer``.
 
     One pipeline has several servers, each with a store object of its own: in the pod that serves requests, where
-    ``get`` is called, and in each pod of the sink vertices, where ``put`` is. So what they keep has to be outside of
-    them.
+    ``get`` is called, and in each pod of the sink vertices, where ``put`` is called. So the payloads have to be kept
+    outside of them.
     """
 
     @abstractmethod
     def put(self, id: str, payloads: list[Payload], /) -> Awaitable[None] | None:
         """Keep results of the request ``id``, **beside** those that are kept for it already: a request has as many
-        results as there are messages that come of it, and each comes in a call of its own (with one payload). Calls are
+        results as messages that are made of it, and each is passed in a call of its own (with one payload). Calls are
         concurrent, also for one id. An exception ends the sink vertex's pod, so that the message comes again: the same
         payload may be put twice."""
 

@@ -109,9 +109,9 @@ class ServingStoreAsyncServer(AsyncServer):
 
 
 class ServingStoreMultiProcServer(MultiProcServer):
-    """Serves a store in worker processes, for stores that burn CPU. Each worker has a copy of the store object: what is
-    put by one is got by another, so it has to be kept outside of the object. Connections and files that the object
-    opens should be opened after the fork (``on_startup`` runs in each worker)."""
+    """Serves a store in worker processes, for CPU-bound stores. Each worker has a copy of the store object: one worker
+    gets what another has put, so it has to be kept outside of the object. Connections and files that the object opens
+    should be opened after the fork (``on_startup`` runs in each worker)."""
 
     _kind = KIND
     _rule = _rule("ServingStoreMultiProcServer", None)

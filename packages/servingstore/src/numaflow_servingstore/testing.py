@@ -1,4 +1,4 @@
-"""For tests of your own: talk to a running serving store server as the platform does. Import this module in tests only:
+"""For your own tests: talk to a running serving store server as the platform does. Import this module in tests only:
 it imports ``grpc``."""
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ class ServingStoreClient(BaseClient):
         """Put results of the request ``id``.
 
         Raises:
-            RpcEndedError: the server did not answer, or its handler raised; ``outcome`` tells more.
+            RpcEndedError: the server did not answer, or its handler raised; ``outcome`` has the details.
         """
         wire = [WirePayload(origin=payload.origin, value=payload.value) for payload in payloads]
         self._client.call(KIND.rpc, PutRequest(id=id, payloads=wire).SerializeToString(), timeout=timeout)

@@ -48,7 +48,7 @@ yielded. No messages, or ``None``: there is no result."""
 
 class SessionReduceHandler(Protocol):
     """A sync function, called on one of the server's threads once per session, when that closes, with all its datums.
-    Those of sessions that were merged follow one another, the session that began first before the others."""
+    The datums of merged sessions follow one another, beginning with the session that began first."""
 
     def __call__(self, keys: list[str], datums: Iterable[Datum], /) -> SessionReduceResult: ...
 
@@ -63,20 +63,20 @@ class SessionReducer(ABC):
     """Base of async handlers: an instance is made for each session, with the server's ``init_args`` and
     ``init_kwargs``, when its first datum has come.
 
-    Sessions of one key that grow together are merged: a new instance takes their place. Each of the old ones is told
-    that there are no more datums, what ``session_reduce`` yields after that is discarded, and when it has ended
-    ``accumulator`` is called. The new one is given what they returned, the session that began first before the
-    others, and then its ``session_reduce`` is called. So the state of a session has to be in ``self``, set up by
-    ``__init__``, and not in variables of ``session_reduce``.
+    Sessions of one key that grow together are merged: a new instance takes their place. Each of the old ones gets the
+    end of its datums, and what ``session_reduce`` yields after that is discarded; when it has ended, ``accumulator`` is
+    called. The new one gets what they returned, beginning with the session that began first, and then its
+    ``session_reduce`` is called. So the state of a session has to be in ``self``, set up by ``__init__``, and not in
+    variables of ``session_reduce``.
 
-    Everything is called on the event loop. Where a session will never close, because the platform has gone away, the
-    call of ``session_reduce`` is cancelled.
+    Everything is called on the event loop. Where a session will never close, because the platform's connection has
+    ended, the call of ``session_reduce`` is cancelled.
     """
 
     @abstractmethod
     def session_reduce(self, keys: list[str], datums: AsyncIterator[Datum], /) -> AsyncIterable[Message]:
         """Reduce the datums of one session: an async generator, ``async def`` with ``yield``. ``datums`` yields while
-        datums arrive, and ends when the session closes or is merged; it can be gone through once. Each message is
+        datums arrive, and ends when the session closes or is merged; it can be iterated once. Each message is
         forwarded when it is yielded."""
 
     @abstractmethod
@@ -91,13 +91,13 @@ class SessionReducer(ABC):
 
 
 class SyncSessionReducer(PushObject, ABC):
-    """Base of sync handlers that datums are pushed to: an instance is made for each session when its first datum has
-    come, and costs no more than its own state while it waits for the next one.
+    """Base of sync handlers whose ``add`` is called with each datum: an instance is made for each session when its
+    first datum has come, and costs no more than its own state while it waits for the next one.
 
     ``__init__`` gets the server's ``init_args`` and ``init_kwargs``; ``keys`` is set before. All methods are called on
     the server's threads, never two of them at once on one instance. Sessions of one key that grow together are merged:
-    a new instance takes their place, and is given their accumulators, the session that began first before the others.
-    A session that will never close, because the platform has gone away, is not finished.
+    a new instance takes their place, and gets their accumulators, beginning with the session that began first.
+    A session that will never close, because the platform's connection has ended, is not finished.
     """
 
     __slots__ = ("keys",)

@@ -56,8 +56,8 @@ def _handler_rule(server: str, wants_async: bool | None, instead: str = "") -> H
 
 
 class SessionReduceServer(SyncServer):
-    """Reduces sessions with sync handlers on threads: a ``SyncSessionReducer``, to which datums are pushed as they
-    come, or a function that is called with all datums of a session when it closes."""
+    """Reduces sessions with sync handlers on threads: a ``SyncSessionReducer``, whose ``add`` is called with each
+    datum, or a function that is called with all datums of a session when it closes."""
 
     _kind = KIND
     _rule = _handler_rule("SessionReduceServer", False, "SessionReduceAsyncServer")
@@ -113,7 +113,7 @@ class SessionReduceAsyncServer(AsyncServer):
 
 
 class SessionReduceMultiProcServer(MultiProcServer):
-    """Reduces sessions in worker processes, with handlers of either colour. All sessions of a key are in the same
+    """Reduces sessions in worker processes, with sync or async handlers. All sessions of a key are in the same
     worker, so that they can be merged and their datums stay in order."""
 
     _kind = KIND

@@ -1,4 +1,4 @@
-"""For tests of your own: talk to a running session reduce server as the platform does.
+"""For your own tests: talk to a running session reduce server as the platform does.
 
 A handler by itself needs none of this: call it with ``Datum(...)``. Import this module in tests only: it imports
 ``grpc``.
@@ -147,8 +147,8 @@ class SessionReduceClient(BaseClient):
         the order of their event times may lead to sessions that have to be merged.
 
         Raises:
-            RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
-                handler, with which traceback.
+            RpcEndedError: the server ended the stream; ``outcome`` has the status and, after an error of the handler,
+                the traceback.
             TimeoutError: the sessions were not closed within ``timeout``.
         """
         windower = SessionWindower(seconds(session_timeout, "session_timeout"))
@@ -161,7 +161,7 @@ class SessionReduceClient(BaseClient):
     @contextmanager
     def open(self) -> Iterator["SessionStream"]:
         """Open a stream, for operations one by one. It is cancelled at the end of the ``with`` block, as when the
-        platform goes away."""
+        platform's connection ends."""
         stream = SessionStream(self._client.open(KIND.rpc))
         try:
             yield stream

@@ -16,7 +16,7 @@ class Response:
     __slots__ = ("_no_broadcast", "_value")
 
     def __init__(self, value: bytes | bytearray | memoryview, no_broadcast: bool = False) -> None:
-        """Rather use ``broadcast_message`` and ``no_broadcast_message``.
+        """Use ``broadcast_message`` and ``no_broadcast_message`` instead.
 
         Raises:
             TypeError: an argument is of the wrong type; the message names it.
@@ -28,8 +28,8 @@ class Response:
 
     @classmethod
     def broadcast_message(cls, value: bytes | bytearray | memoryview) -> Response:
-        """A value for the vertices that list the side input. The platform's store takes about 1 MB, unless it is set up
-        for more.
+        """A value for the vertices that list the side input. The platform's store takes about 1 MB, unless it is
+        configured for more.
 
         Raises:
             TypeError: the value is not bytes-like.
@@ -103,7 +103,7 @@ class SideInput(ABC):
     def retrieve_handler(self) -> Response | Awaitable[Response]:
         """Retrieve the value, or say that there is no new one."""
 
-    if not TYPE_CHECKING:  # a type checker is to see the colour of the handler, which this would hide
+    if not TYPE_CHECKING:  # a type checker is to see whether the handler is async, which this would hide
 
         def __call__(self):
             return self.retrieve_handler()

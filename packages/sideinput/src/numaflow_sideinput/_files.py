@@ -1,4 +1,4 @@
-"""Side inputs as the vertices see them that use them: files that are swapped while they are read.
+"""Side inputs as a vertex sees them: files that are replaced while they are read.
 
 The platform keeps ``<name>`` a symlink to ``<name>_<nanoseconds>``. For a new value it writes a new file, points a new
 symlink to it, renames that over the old one and removes the old file
@@ -35,7 +35,7 @@ class SideInputFile(Generic[_Value]):
     """The current value of one side input, decoded.
 
     ``value`` is always current: it looks whether the file was swapped, which costs one system call, and decodes a value
-    once. Any number of threads may use one object. To be told of new values, use ``on_change`` with ``watch``, or
+    once. Any number of threads may use one object. To be called with new values, use ``on_change`` with ``watch``, or
     ``changes`` in async code; values that follow each other faster than ``interval`` may be passed over, the last one
     is never missed.
 

@@ -69,8 +69,8 @@ class SideInputServer(SyncServer):
         server_info_file: str = SIDE_INPUT_SERVER_INFO_FILE_PATH,
         **settings: Unpack[Settings],
     ) -> None:
-        """``side_input_instance`` is the handler, and ``side_input_dir_path`` is accepted for pynumaflow's sake: a
-        retriever has no such directory. The other arguments are those of ``SyncServer``."""
+        """``side_input_instance`` is the handler, and ``side_input_dir_path`` is accepted for compatibility with
+        pynumaflow: a retriever has no such directory. The other arguments are those of ``SyncServer``."""
         super().__init__(side_input_instance, sock_path, max_message_size, max_threads, server_info_file, **settings)
 
 
@@ -106,8 +106,8 @@ class SideInputAsyncServer(AsyncServer):
 
 
 class SideInputMultiProcServer(MultiProcServer):
-    """Retrieves a side input in worker processes, which are forked at the start: one is enough to keep a handler that
-    holds the interpreter for long from delaying the probe."""
+    """Retrieves a side input in worker processes, which are forked at the start. One of them is enough: a handler that
+    is CPU-bound for a long time then does not delay the readiness probe."""
 
     _kind = KIND
     _rule = _rule("SideInputMultiProcServer", None)

@@ -1,4 +1,4 @@
-"""For tests of your own: talk to a running side input server as the platform does. Import this module in tests only: it
+"""For your own tests: talk to a running side input server as the platform does. Import this module in tests only: it
 imports ``grpc``."""
 
 from numaflow_core.testing import BaseClient, Outcome, RpcEndedError
@@ -21,7 +21,7 @@ class SideInputClient(BaseClient):
         """What the handler returns now.
 
         Raises:
-            RpcEndedError: the server did not answer, or its handler raised; ``outcome`` tells more.
+            RpcEndedError: the server did not answer, or its handler raised; ``outcome`` has the details.
         """
         reply = SideInputResponse.FromString(self._client.call(KIND.rpc, b"", timeout=timeout))
         return Response(reply.value, reply.no_broadcast)

@@ -1,4 +1,4 @@
-"""Sink UDFs for Numaflow: a function that writes a batch of messages somewhere and says what became of each.
+"""Sink UDFs for Numaflow: a function that writes a batch of messages somewhere and returns the outcome of each.
 
 >>> from collections.abc import Iterator
 >>> from numaflow_sinker import Datum, Response, Responses, SinkServer

@@ -89,7 +89,7 @@ class Message(BaseMessage):
 
 
 class Status(IntEnum):
-    """What became of a message; the numbers are the wire's."""
+    """The outcome of a message, with the protocol's numbers."""
 
     SUCCESS = 0
     """Written: acknowledged."""
@@ -122,12 +122,12 @@ _SUCCESS: Final = Status.SUCCESS  # looking a member up costs as much as making 
 
 
 class Response:
-    """What became of one datum; read-only. Made by the class's methods; ``id`` is ``datum.id``."""
+    """The outcome of one datum; read-only. Made by the class's methods; ``id`` is ``datum.id``."""
 
     __slots__ = ("_id", "_more", "_status")
 
     def __init__(self, id: str, status: Status) -> None:
-        """Rather use ``as_success`` and the like.
+        """Use ``as_success`` and the like instead.
 
         Raises:
             TypeError: an argument is of the wrong type.
@@ -187,7 +187,7 @@ class Response:
 
     @property
     def status(self) -> Status:
-        """What became of the message."""
+        """The outcome of the message."""
         return self._status
 
     @property
@@ -257,14 +257,14 @@ SinkResult = Responses | Iterable[Response]
 
 class SinkHandler(Protocol):
     """A sync handler, called once per batch on one of the server's threads. The iterator yields while the batch is
-    still arriving, and ends with it; it can be gone through once."""
+    still arriving, and ends with it; it can be iterated once."""
 
     def __call__(self, datums: Iterator[Datum], /) -> SinkResult: ...
 
 
 class SinkAsyncHandler(Protocol):
     """An async handler, called once per batch on the event loop. The iterator yields while the batch is still
-    arriving, and ends with it; it can be gone through once."""
+    arriving, and ends with it; it can be iterated once."""
 
     def __call__(self, datums: AsyncIterator[Datum], /) -> Awaitable[SinkResult]: ...
 
@@ -283,14 +283,14 @@ class SinkAsyncHandlerObject(Protocol):
 
 class Sinker(ABC):
     """Base of handlers that are classes. Override ``handler`` with ``def``, or with ``async def`` for
-    ``SinkAsyncServer``; one instance gets all batches, side by side where there are several streams."""
+    ``SinkAsyncServer``; one instance gets all batches, those of different streams at the same time."""
 
     @abstractmethod
     def handler(self, datums: Never, /) -> SinkResult | Awaitable[SinkResult]:
         """Write one batch: return a response for each of its datums. ``datums`` is an ``Iterator[Datum]``, or an
         ``AsyncIterator[Datum]`` for an async handler."""
 
-    if not TYPE_CHECKING:  # a type checker is to see the colour of ``handler``, which this would hide
+    if not TYPE_CHECKING:  # a type checker is to see whether ``handler`` is async, which this would hide
 
         def __call__(self, datums):
             return self.handler(datums)

@@ -1,4 +1,4 @@
-"""For tests of your own: talk to a running sink server as the platform does.
+"""For your own tests: talk to a running sink server as the platform does.
 
 A handler by itself needs none of this: call it with ``iter([Datum(...), ...])``. Import this module in tests only: it
 imports ``grpc``.
@@ -19,7 +19,7 @@ __all__ = ["Outcome", "RpcEndedError", "SinkClient"]
 
 
 class SinkClient(KindClient[Datum, SinkRequest, SinkResponse]):
-    """Sends batches of messages to a sink server and gives back what became of each message.
+    """Sends batches of messages to a sink server and returns the outcome of each message.
 
     >>> with SinkClient("/tmp/sink.sock") as client:  # doctest: +SKIP
     ...     client.sink([b"a", b"b"])
@@ -40,11 +40,11 @@ class SinkClient(KindClient[Datum, SinkRequest, SinkResponse]):
         tried again.
 
         Bytes are the value of a message without keys and watermark, with the current time as its event time. A
-        ``Datum`` is sent as it is. Where there is no id, one is made up: ``request-0`` and so on, for each client.
+        ``Datum`` is sent as it is. A datum without an id gets one: ``request-0`` and so on, counted for each client.
 
         Raises:
-            RpcEndedError: the server ended the stream; ``outcome`` tells with which status and, after an error of the
-                handler, with which traceback.
+            RpcEndedError: the server ended the stream; ``outcome`` has the status and, after an error of the handler,
+                the traceback.
             TimeoutError: not everything was answered within ``timeout``.
             ValueError: two messages of the batch have the same id.
         """

@@ -213,10 +213,11 @@ class ReadRequest:
 
 
 class AckRequest(NamedTuple):
-    """Messages that are done with: they need not be read again."""
+    """Messages that the platform has processed: they need not be read again."""
 
     offsets: Sequence[Offset]
-    """Some may be unknown after a restart, or acknowledged already: the platform repeats what it is not sure of."""
+    """Some may be unknown after a restart, or acknowledged already: the platform repeats a request whose answer was
+    lost."""
 
 
 class Nack(NamedTuple):
@@ -224,11 +225,11 @@ class Nack(NamedTuple):
 
     offset: Offset
     options: NackOptions | None = None
-    """What the pipeline has said about it."""
+    """The options that the pipeline gave."""
 
 
 class NackRequest:
-    """Messages that are to be delivered again: by the source, the platform does not ask for them; read-only."""
+    """Messages that the source is to deliver again; read-only. The platform does not ask for them."""
 
     __slots__ = ("_nacks",)
 

@@ -18,11 +18,11 @@ from ._datatypes import (
 
 
 class Output(Protocol):
-    """Where a sync read handler may put messages, in place of yielding them."""
+    """Where a sync read handler may put messages, instead of yielding them."""
 
     def put(self, message: Message, /) -> None:
-        """Hand a message over. Returns at once as long as no more than ``num_records`` were put in this call; beyond
-        that it waits for the next read. Any thread may put.
+        """Deliver a message. Returns at once for the first ``num_records`` messages of a call; with more, it waits for
+        the next read. May be called on any thread.
 
         Raises:
             TypeError: not a Message.
@@ -30,7 +30,7 @@ class Output(Protocol):
 
 
 class AsyncOutput(Protocol):
-    """Where an async read handler may put messages, in place of yielding them."""
+    """Where an async read handler may put messages, instead of yielding them."""
 
     async def put(self, message: Message, /) -> None:
         """As ``Output.put``. On the server's event loop."""
@@ -93,11 +93,12 @@ class Sourcer(ABC):
     """Base of sources that are classes. Override the handlers with ``def``, or all with ``async def`` for
     ``SourceAsyncServer``.
 
-    No handler runs beside itself; different handlers run side by side, each on a thread of its own where they are sync.
+    Two calls of the same handler never run at the same time. Different handlers do: sync ones each on a thread of its
+    own.
 
     ``read_handler(self, datum)`` yields messages: a generator, or an async generator. ``read_handler(self, datum,
-    output)`` puts them into ``output``. It is called for a read when the call before has ended, and may run on for as
-    long as it likes: the server ends the read in time, and gives what comes later to the next one.
+    output)`` puts them into ``output``. It is called for a read when the call before has ended. It may run for any
+    time: the server ends the read in time, and keeps later messages for the next read.
     """
 
     if not TYPE_CHECKING:  # either signature is right, which no signature here could say
@@ -107,24 +108,24 @@ class Sourcer(ABC):
 
     @abstractmethod
     def ack_handler(self, ack_request: AckRequest, /) -> Awaitable[None] | None:
-        """Note that messages are done with. They may be unknown, or noted already: the platform repeats what it is not
-        sure of. It reads on only when this has returned."""
+        """The platform has processed these messages. Some may be unknown or acknowledged already, because the platform
+        repeats a request whose answer was lost. It sends the next read only when this has returned."""
 
     @abstractmethod
     def nack_handler(self, nack_request: NackRequest, /) -> Awaitable[None] | None:
-        """Have messages read again, as their options say: they are not asked for otherwise. The server itself calls
-        this for messages whose connection was lost, before the next read; their reason says so."""
+        """Deliver these messages again, as their options say: the platform does not ask for them. The server itself
+        calls this for messages whose connection was lost, before the next read, with a reason that says so."""
 
     @abstractmethod
     def pending_handler(self) -> PendingResponse | Awaitable[PendingResponse]:
-        """How many messages wait to be read; the platform scales by it. Called every 5 seconds."""
+        """How many messages wait to be read. The platform uses it for autoscaling. Called every 5 seconds."""
 
     def active_partitions_handler(self) -> PartitionsResponse | Awaitable[PartitionsResponse]:
-        """The partitions that this replica reads; without an override, the one of this replica. A method
-        ``partitions_handler`` is taken in its place, for pynumaflow's sake. Called every 10 seconds or so."""
+        """The partitions that this replica reads; by default, the one with the replica's number. A method
+        ``partitions_handler`` is taken instead, for compatibility with pynumaflow. Called every 10 seconds or so."""
         return PartitionsResponse(get_default_partitions())
 
     def total_partitions_handler(self) -> int | Awaitable[int | None] | None:
-        """How many partitions all replicas read together, so that those which nobody reads do not hold up the
-        watermark; ``None`` where that is not known."""
+        """How many partitions all replicas read together, so that partitions which no replica reads do not hold back
+        the watermark; ``None`` if that is not known."""
         return None

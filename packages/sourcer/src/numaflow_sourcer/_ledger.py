@@ -1,4 +1,4 @@
-"""Which messages are out, which come again, and where to go on after a restart."""
+"""Which messages are in flight, which are to be delivered again, and where to read on after a restart."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ._datatypes import Message, Nack, Offset
 _Position = TypeVar("_Position")
 
 _SLACK: Final = 1000
-"""How many outdated alarms may lie about beside those that count, before they are thrown out."""
+"""How many outdated alarms are kept, beside those that count, before they are removed."""
 
 
 class LedgerFullError(Exception):
-    """More messages are out than the ledger is to keep: read ``OffsetLedger.room`` before delivering."""
+    """More messages are in flight than the ledger is to keep: read ``OffsetLedger.room`` before delivering."""
 
 
 class _Entry(Generic[_Position]):
@@ -38,15 +38,16 @@ class _Entry(Generic[_Position]):
 
 
 class OffsetLedger(Generic[_Position]):
-    """Keeps the books of a source: what was delivered and is neither acknowledged nor given up.
+    """Keeps account of a source's messages: which are delivered and neither acknowledged nor given up.
 
-    A position is where the source would have to go on reading if nothing after it had been delivered: a file's byte, a
-    row's number, a broker's cursor; any type will do. For each partition the ledger knows the position behind the last
-    message before which everything is settled. Keep that outside, and go on from there after a restart: nothing is
-    lost, and what was settled behind a gap comes again.
+    A position is where the source would have to read on if nothing after it had been delivered: a byte of a file, the
+    number of a row, a broker's cursor; it may be of any type. A message is settled when it is acknowledged or given up.
+    For each partition the ledger knows the position up to which all messages are settled. Store it outside of the
+    process, and read on from there after a restart: then nothing is lost, and messages that were settled behind a gap
+    are delivered again.
 
-    Acknowledgements may repeat, and offsets may be unknown: both are passed over. All methods may be called on any
-    thread, and cost about a microsecond for each message.
+    Repeated acknowledgements and unknown offsets are ignored. All methods may be called on any thread, and take about a
+    microsecond for each message.
 
     >>> from datetime import datetime, timezone
     >>> ledger = OffsetLedger[int]()
@@ -69,10 +70,9 @@ class OffsetLedger(Generic[_Position]):
     ) -> None:
         """
         Args:
-            max_in_flight: how many messages the ledger keeps: those that are out, and those behind them that are
-                settled.
-            max_deliveries: how often a message is delivered in all before it is given up, where a nack does not say;
-                ``None``: as often as it takes.
+            max_in_flight: how many messages the ledger keeps: those in flight, and those behind them that are settled.
+            max_deliveries: how often a message is delivered, in all, before it is given up, unless the options of a
+                nack say; ``None``: without a limit.
             ack_timeout: after which a message that was neither acknowledged nor refused is delivered again. A plain
                 number is seconds. ``None``: never. It must be longer than a message takes through the pipeline. A lost
                 connection does not need it: the server refuses what was on its way.
@@ -108,12 +108,12 @@ class OffsetLedger(Generic[_Position]):
         return self._max_in_flight - self._kept
 
     def delivered(self, message: Message, position: _Position) -> None:
-        """Note a message that is about to be delivered, in the order of its partition. One that is out already, as
-        after a source's own reconnect, counts as delivered once more.
+        """Note a message that is about to be delivered, in the order of its partition. A message that is in flight
+        already, for instance after the source has reconnected to its broker, counts as delivered once more.
 
         Args:
             message: kept until it is settled.
-            position: where to go on reading after it.
+            position: where to read on after it.
 
         Raises:
             LedgerFullError: there is no room.
@@ -135,7 +135,7 @@ class OffsetLedger(Generic[_Position]):
             self._expect_answer(entry)
 
     def ack(self, offsets: Iterable[Offset]) -> int:
-        """Note messages that are done with; return how many of them were out."""
+        """Note acknowledgements; return how many of the messages were in flight."""
         settled = 0
         with self._lock:
             touched = set()
@@ -150,9 +150,9 @@ class OffsetLedger(Generic[_Position]):
         return settled
 
     def nack(self, nacks: Iterable[Nack]) -> list[Message]:
-        """Note messages that are to be delivered again, each when its options say; return those that have been
-        delivered often enough. These are given up, as if they were acknowledged: it is for the caller to keep them
-        somewhere."""
+        """Note messages that are to be delivered again, each when its options say. Return those that have been
+        delivered ``max_deliveries`` times: they are given up, as if they were acknowledged, and the caller may store
+        them elsewhere."""
         given_up = []
         with self._lock:
             for offset, options in nacks:
@@ -173,8 +173,8 @@ class OffsetLedger(Generic[_Position]):
         return given_up
 
     def due(self, limit: int) -> list[Message]:
-        """Messages that are to be delivered again by now, ``limit`` at most, the longest due first. They count as
-        delivered with this."""
+        """Messages that are to be delivered again by now, ``limit`` at most, those that are due longest first. They
+        count as delivered with this call."""
         found: list[Message] = []
         with self._lock:
             now = self._clock()
@@ -188,14 +188,14 @@ class OffsetLedger(Generic[_Position]):
         return found
 
     def seconds_to_due(self) -> float | None:
-        """When ``due`` will have something: seconds, 0 for now, ``None`` where nothing is to be delivered again."""
+        """Seconds until ``due`` returns something: 0 for now, ``None`` if nothing is to be delivered again."""
         with self._lock:
             while self._alarms and self._alarms[0][1] != self._alarms[0][2].alarm:
                 heappop(self._alarms)
             return max(0.0, self._alarms[0][0] - self._clock()) if self._alarms else None
 
     def resume_from(self, partition_id: int) -> _Position | None:
-        """Where to go on in a partition after a restart; ``None`` while that is where it began."""
+        """Where to read on in a partition after a restart; ``None`` while that is the beginning."""
         return self._resume.get(partition_id)
 
     def resume_points(self) -> dict[int, _Position]:

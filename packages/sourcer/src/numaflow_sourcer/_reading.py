@@ -172,7 +172,7 @@ class SyncReading(_Reading):
                 raise ReadingEndedError
 
     def close(self) -> None:
-        """Let go of the thread; a handler that blocks keeps it until the process ends."""
+        """End the handler's thread. If the handler blocks, the thread stays until the process ends."""
         with self._news:
             self._closed = True
             self._news.notify_all()

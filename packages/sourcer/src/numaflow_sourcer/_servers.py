@@ -149,8 +149,8 @@ class SourceServer(_SourceServer, SyncServer):
         server_info_file: str = SOURCE_SERVER_INFO_FILE_PATH,
         **settings: Unpack[Settings],
     ) -> None:
-        """``sourcer_instance`` is the source, and ``max_threads`` changes nothing: no handler runs beside itself. The
-        other arguments are those of ``SyncServer``."""
+        """``sourcer_instance`` is the source, and ``max_threads`` has no effect, because there is one thread for each
+        handler. The other arguments are those of ``SyncServer``."""
         super().__init__(sourcer_instance, sock_path, max_message_size, max_threads, server_info_file, **settings)
 
 

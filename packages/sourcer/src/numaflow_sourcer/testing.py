@@ -1,4 +1,4 @@
-"""For tests of your own: talk to a running source server as the platform does, and a clock that goes when you say.
+"""For your own tests: talk to a running source server as the platform does, and a clock that you control.
 Import this module in tests only: it imports ``grpc``."""
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class Partitions(NamedTuple):
 
 
 class ManualClock:
-    """A clock for ``OffsetLedger`` that goes only when it is told to."""
+    """A clock for ``OffsetLedger`` that moves on only when ``advance`` is called."""
 
     def __init__(self) -> None:
         self._now = 0.0

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 class Datum(BaseDatum):
-    """One message to be transformed. It has no watermark: that begins behind the transformer."""
+    """One message to be transformed. It has no watermark: that is made from the event times that the transformer
+    returns."""
 
     __slots__ = ()
 
@@ -72,7 +73,7 @@ class Message(TaggedMessage):
     @classmethod
     def to_drop(cls, event_time: datetime) -> Message:
         """Acknowledge the input and forward nothing. The event time counts for the watermark all the same: pass
-        ``datum.event_time``, because an old one would hold it back."""
+        ``datum.event_time``, because an old one would hold back the watermark."""
         return cls(b"", event_time, tags=[DROP])
 
     @classmethod
@@ -83,8 +84,8 @@ class Message(TaggedMessage):
 
     @classmethod
     def to_fail(cls, event_time: datetime) -> Message:
-        """Have the platform discard the whole result and call again with the same message, as the ``retryStrategy`` of
-        the transformer says; without one, at once and for ever."""
+        """Ask the platform to discard the whole result and to call the handler again with the same message, as the
+        ``retryStrategy`` of the transformer says; without one, at once and for ever."""
         return cls(b"", event_time, tags=[FAIL])
 
     def _parts(self) -> tuple[object, ...]:
@@ -107,14 +108,14 @@ SourceTransformResult = Messages | Iterable[Message] | Message | None
 
 
 class SourceTransformHandler(Protocol):
-    """A sync handler: a function, a method or a callable object. It is called once per message, on one of the
-    server's threads, and side by side with itself."""
+    """A sync handler: a function, a method or a callable object. It is called once per message, on one of the server's
+    threads; several calls may run at the same time."""
 
     def __call__(self, keys: list[str], datum: Datum, /) -> SourceTransformResult: ...
 
 
 class SourceTransformAsyncHandler(Protocol):
-    """An async handler. It is called once per message, on the event loop, and side by side with itself."""
+    """An async handler. It is called once per message, on the event loop; several calls may run at the same time."""
 
     def __call__(self, keys: list[str], datum: Datum, /) -> Awaitable[SourceTransformResult]: ...
 
@@ -133,13 +134,13 @@ class SourceTransformAsyncHandlerObject(Protocol):
 
 class SourceTransformer(ABC):
     """Base of handlers that are classes. Override ``handler`` with ``def``, or with ``async def`` for
-    ``SourceTransformAsyncServer``; one instance gets all messages, side by side."""
+    ``SourceTransformAsyncServer``; one instance gets all messages, several at the same time."""
 
     @abstractmethod
     def handler(self, keys: list[str], datum: Datum, /) -> SourceTransformResult | Awaitable[SourceTransformResult]:
         """Transform one message. ``keys`` are ``datum.keys``."""
 
-    if not TYPE_CHECKING:  # a type checker is to see the colour of ``handler``, which this would hide
+    if not TYPE_CHECKING:  # a type checker is to see whether ``handler`` is async, which this would hide
 
         def __call__(self, keys, datum):
             return self.handler(keys, datum)

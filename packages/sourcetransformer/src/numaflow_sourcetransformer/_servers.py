@@ -101,7 +101,7 @@ class SourceTransformAsyncServer(AsyncServer):
 
 
 class SourceTransformMultiProcServer(MultiProcServer):
-    """Transforms messages with a handler, sync or async, in worker processes: for handlers that burn CPU."""
+    """Transforms messages with a handler, sync or async, in worker processes: for CPU-bound handlers."""
 
     _kind = KIND
     _rule = HandlerRule("SourceTransformMultiProcServer", SourceTransformer, _PARAMETERS, None)
