@@ -40,7 +40,7 @@ format: $(VENV)/hatch-installed ## put style and format right
 generate: $(VENV)/hatch-installed ## generate the code for proto/ anew
 	@$(HATCH) run generate $(ARGS)
 
-bench: ## measure against pynumaflow
+bench: ## compare servers under load: ARGS="map --rounds 3"
 	@benchmarks/run.sh $(ARGS)
 
 ci: ## all checks, on every Python that is found

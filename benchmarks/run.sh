@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Measure our servers against pynumaflow 0.14, case by case, and print one line for each.
+# Make what the benchmarks need, in .bench, and run one of them.
 #
-# usage: benchmarks/run.sh [quick|all] [option of compare.py ...]
+# usage: benchmarks/run.sh [argument of compare.py ...]      compare servers (compare.py)
+#        benchmarks/run.sh figures [argument ...]            measure all figures of the docs (figures.py)
+#        benchmarks/run.sh soak [argument ...]               full speed for long, clients killed (soak.py)
 #
-# The load generator and compare.py are a kit of their own: set BENCH_KIT to its folder (default: ../shared/bench beside
-# the repository). It takes a C compiler and libnghttp2's headers. The environments are made in .bench.
+# It takes a C compiler, libnghttp2's headers and, for the Rust SDK's server, cargo. The load generator is a kit of its
+# own: BENCH_KIT is its folder (default: ../shared/bench beside the repository). NO_RUST=1 leaves the Rust SDK out.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kit=${BENCH_KIT:-../shared/bench}
 python=${PYTHON:-python3}
-if [ ! -f "$kit/compare.py" ]; then
-    echo "benchmarks/run.sh: no compare.py in $kit; set BENCH_KIT to the folder of the load generator" >&2
+if [ ! -f "$kit/loadgen.c" ]; then
+    echo "benchmarks/run.sh: no loadgen.c in $kit; set BENCH_KIT to the folder of the load generator" >&2
     exit 1
 fi
 if ! echo '#include <nghttp2/nghttp2.h>' | cc -E - >/dev/null 2>&1; then
@@ -21,82 +23,30 @@ if ! echo '#include <nghttp2/nghttp2.h>' | cc -E - >/dev/null 2>&1; then
         exit 1
     fi
 fi
-if [ ! -x .bench/ours/bin/python ]; then
+mkdir -p .bench
+if [ ! -e .bench/ours/made ]; then
     "$python" -m venv .bench/ours
     editable=()
     for package in packages/*/; do editable+=(-e "$package"); done
     .bench/ours/bin/pip install --quiet "${editable[@]}" -e 'packages/core[uvloop]'
+    touch .bench/ours/made
 fi
-if [ ! -x .bench/peer/bin/python ]; then
+if [ ! -e .bench/peer/made ]; then
     "$python" -m venv .bench/peer
     .bench/peer/bin/pip install --quiet pynumaflow==0.14.0
+    touch .bench/peer/made
 fi
-
-cc -O2 -o .bench/rpc_load benchmarks/rpc_load.c -lnghttp2
-
-mode=all
-case ${1:-} in quick | all) mode=$1; shift ;; esac
-compare() {
-    echo "# $*"
-    "$python" "$kit/compare.py" --ours "$PWD/.bench/ours/bin/python benchmarks/server.py {kind} {mode} {sock}" \
-        --peer-python "$PWD/.bench/peer/bin/python" "$@"
-}
-
-if [ "$mode" = quick ]; then
-    compare --cases map:sync,map:async,map:multiproc --rounds 1 "$@"
-    exit
-fi
-compare --cases map:sync,map:async,map:multiproc "$@"
-compare --cases transform:sync,transform:async,transform:multiproc "$@"
-compare --cases sink:sync,sink:async,sink:multiproc "$@"
-compare --cases batchmap:sync,batchmap:async,batchmap:multiproc "$@"
-compare --cases mapstream:sync,mapstream:async,mapstream:multiproc "$@"
-compare --cases map:sync,map:async --payload 1024 "$@"
-compare --cases map:sync,map:async --payload 10240 --n 40000 --peer-n 10000 "$@"
-compare --cases map:sync,map:async --payload 102400 --n 6000 --peer-n 3000 "$@"
-compare --cases map:sync,map:async --payload 1048576 --window 50 --n 600 --peer-n 300 "$@"
-compare --cases map:sync,map:async --window 1 --n 8000 --peer-n 4000 "$@"
-for keys in 1 1000; do
-    compare --cases reduce:sync,reduce:async --keys "$keys" "$@"
-done
-
-# rpcs KIND MODE...: our servers of a kind and pynumaflow's, if it has that kind, called in turns by rpc_load.
-rpcs() {
-    local kind=$1 folder pids=() socks=() mode
-    shift
-    folder=$(mktemp -d)
-    for mode in "$@"; do
-        socks+=("$folder/ours-$mode")
-        .bench/ours/bin/python benchmarks/server.py "$kind" "$mode" "$folder/ours-$mode" &
-        pids+=("$!")
-    done
-    if [ "$kind" != servingstore ]; then
-        socks+=("$folder/pynumaflow")
-        .bench/peer/bin/python benchmarks/peer.py "$kind" "$folder/pynumaflow" >"$folder/log" 2>&1 &
-        pids+=("$!")
+newer() { [ ! -e "$1" ] || [ "$2" -nt "$1" ]; }
+if newer .bench/loadgen "$kit/loadgen.c"; then cc -O2 -o .bench/loadgen "$kit/loadgen.c" -lnghttp2; fi
+if newer .bench/rpc_load benchmarks/rpc_load.c; then cc -O2 -o .bench/rpc_load benchmarks/rpc_load.c -lnghttp2; fi
+if [ -z "${NO_RUST:-}" ]; then
+    if ! command -v cargo >/dev/null; then
+        echo "benchmarks/run.sh: install cargo (https://rustup.rs), or set NO_RUST=1" >&2
+        exit 1
     fi
-    trap 'kill "${pids[@]}" 2>/dev/null' EXIT
-    for sock in "${socks[@]}"; do
-        until [ -S "$sock" ]; do
-            kill -0 "${pids[@]}" # a server that could not start ends this script
-            sleep 0.1
-        done
-    done
-    echo "# $kind"
-    .bench/rpc_load "$kind" 15 "${socks[@]}"
-    kill "${pids[@]}"
-    wait "${pids[@]}" || true # pynumaflow's ends by the signal
-    trap - EXIT
-    rm -r "$folder"
-}
-rpcs source sync async
-rpcs sideinput sync async
-rpcs servingstore sync async
+    cargo build --quiet --locked --release --manifest-path benchmarks/rust_peer/Cargo.toml --target-dir .bench/rust
+fi
 
-export BURN_US=100
-for workers in 1 2; do
-    echo "# 100 us of CPU per message, $workers worker(s)"
-    WORKERS=$workers compare --cases map:multiproc,transform:multiproc,sink:multiproc,batchmap:multiproc,mapstream:multiproc \
-        --n 40000 --peer-n 2000 "$@"
-    WORKERS=$workers compare --cases reduce:multiproc --keys 1000 --n 40000 --peer-n 2000 "$@"
-done
+program=compare
+case ${1:-} in figures | soak) program=$1; shift ;; esac
+exec .bench/ours/bin/python -m "benchmarks.$program" "$@"
