@@ -15,7 +15,7 @@ PINNED := $(wildcard packages/*/pyproject.toml packages/*/src/*/_version.py)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint types format generate bench ci clean
+.PHONY: help demo test lint types format generate bench figures ci clean
 
 help: ## list the targets
 	@echo "usage: make TARGET [PYTHON=python3.13]"
@@ -42,6 +42,9 @@ generate: $(VENV)/hatch-installed ## generate the code for proto/ anew
 
 bench: ## compare servers under load: ARGS="map --rounds 3"
 	@benchmarks/run.sh $(ARGS)
+
+figures: ## measure the figures of the docs, and put them in
+	@benchmarks/run.sh figures $(ARGS)
 
 ci: ## all checks, on every Python that is found
 	@.ci/run

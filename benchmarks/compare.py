@@ -53,8 +53,8 @@ class Case:
     count: int = 0
     """Messages of a run, where it matters for what each of them costs; otherwise as many as take the time."""
     burn_us: int = 0
-    workers: int = 2
-    """Worker processes of multiproc."""
+    workers: tuple[int, ...] = (2,)
+    """Worker processes of multiproc, and threads of the Rust SDK's server where handlers burn CPU."""
 
     @property
     def warm_up(self) -> int:
@@ -75,13 +75,11 @@ CASES: Final = {
     "mapstream": Case("mapstream"),
     "sink": Case("sink"),
     "reduce-1": Case("reduce"),
+    "reduce-1000": Case("reduce", keys=1000),
     "reduce-10000": Case("reduce", keys=10_000, count=100_000),
     **{
-        f"{kind}-burn-{workers}": Case(
-            kind, ("multiproc",), keys=1000 if kind == "reduce" else 1, burn_us=100, workers=workers
-        )
+        f"{kind}-burn": Case(kind, ("multiproc",), keys=1000 if kind == "reduce" else 1, burn_us=100, workers=(1, 2))
         for kind in ("map", "transform", "batchmap", "mapstream", "sink", "reduce")
-        for workers in (1, 2)
     },
 }
 
@@ -144,6 +142,7 @@ class Entrant:
     case: Case
     side: Side
     mode: str
+    workers: int
     rate: float = field(init=False)
     """The best so far, in messages a second; at first what is about right for the slowest."""
 
@@ -152,7 +151,10 @@ class Entrant:
 
     @property
     def name(self) -> str:
-        return f"{self.side.name} {self.mode}".rstrip()
+        name = f"{self.side.name} {self.mode}".rstrip()
+        if len(self.case.workers) == 1:
+            return name
+        return f"{name} with {self.workers} worker{'s' * (self.workers > 1)}"
 
     def run(self, seconds: float) -> Run:
         """Start the server, drive it, stop it. Raises: RunError."""
@@ -184,9 +186,9 @@ class Entrant:
 
     def _environment(self) -> dict[str, str]:
         case = self.case
-        environment = {**os.environ, "BURN_US": str(case.burn_us), "WORKERS": str(case.workers)}
+        environment = {**os.environ, "BURN_US": str(case.burn_us), "WORKERS": str(self.workers)}
         if case.burn_us:
-            environment["TOKIO_WORKER_THREADS"] = str(case.workers)
+            environment["TOKIO_WORKER_THREADS"] = str(self.workers)
         if self.side.tree is not None:
             environment["PYTHONPATH"] = os.pathsep.join(map(str, self.side.tree.glob("packages/*/src")))
         return environment
@@ -228,24 +230,23 @@ def stop(server: "subprocess.Popen[Any]") -> None:
     server.wait()
 
 
-def entrants_of(case: Case, sides: list[Side], modes: list[str]) -> list[Entrant]:
-    """Who runs: each side in each mode that stands against one of ours, once."""
-    found: dict[tuple[str, str], Entrant] = {}
-    for mode in case.modes:
-        if mode in modes:
-            for side in sides:
-                own = side.mode(case, mode)
-                found.setdefault((side.name, own), Entrant(case, side, own))
-    return list(found.values())
+def rows_of(case: Case, sides: list[Side], modes: list[str]) -> list[list[Entrant]]:
+    """Who stands against whom: for each mode, and number of workers, an entrant of each side."""
+    return [
+        [Entrant(case, side, side.mode(case, mode), workers) for side in sides]
+        for mode in case.modes
+        if mode in modes
+        for workers in case.workers
+    ]
 
 
 def measure(case: Case, sides: list[Side], modes: list[str], rounds: int, seconds: float) -> dict[str, list[Run]]:
     """Rounds of all entrants of a case, by name. Raises: RunError."""
-    entrants = entrants_of(case, sides, modes)
-    runs: dict[str, list[Run]] = {entrant.name: [] for entrant in entrants}
+    entrants = {entrant.name: entrant for row in rows_of(case, sides, modes) for entrant in row}
+    runs: dict[str, list[Run]] = {name: [] for name in entrants}
     for _ in range(rounds):
-        for entrant in entrants:
-            runs[entrant.name].append(entrant.run(seconds))
+        for name, entrant in entrants.items():
+            runs[name].append(entrant.run(seconds))
     return runs
 
 
@@ -253,6 +254,22 @@ def summary(runs: list[Run]) -> dict[str, float]:
     """Medians of each figure."""
     dicts = [asdict(run) for run in runs]
     return {figure: round(median(each[figure] for each in dicts), 3) for figure in dicts[0]}
+
+
+def as_figures(runs: dict[str, list[Run]]) -> dict[str, dict[str, Any]]:
+    """The figures of a case, as they are written: for each entrant the medians, and each round."""
+    return {name: {**summary(each), "rounds": [asdict(run) for run in each]} for name, each in runs.items()}
+
+
+def to_json(figures: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """Cases, entrants in them and their figures: a line for each entrant."""
+    cases = (
+        f" {json.dumps(case)}: {{\n"
+        + ",\n".join(f"  {json.dumps(name)}: {json.dumps(each)}" for name, each in entrants.items())
+        + "\n }"
+        for case, entrants in figures.items()
+    )
+    return "{\n" + ",\n".join(cases) + "\n}\n"
 
 
 def ratio(runs: list[Run], others: list[Run], figure: str) -> float:
@@ -266,22 +283,19 @@ def show(name: str, case: Case, sides: list[Side], modes: list[str], runs: dict[
     least = float("inf")
     burn = f", {case.burn_us} us of CPU each" if case.burn_us else ""
     print(f"{name}: {case.payload:,} B, {case.window} in flight, {case.keys:,} keys{burn}")
-    for mode in case.modes:
-        if mode not in modes:
-            continue
-        first = runs[Entrant(case, sides[0], sides[0].mode(case, mode)).name]
-        for side in sides:
-            entrant = Entrant(case, side, side.mode(case, mode)).name
-            own = runs[entrant]
+    for row in rows_of(case, sides, modes):
+        first = runs[row[0].name]
+        for entrant in row:
+            own = runs[entrant.name]
             figures = summary(own)
             line = (
-                f"  {mode:9s} {entrant:22s} {figures['msg_per_s']:>9,.0f} msg/s  {figures['cpu_us']:8.2f} us cpu/msg"
+                f"  {entrant.name:28s} {figures['msg_per_s']:>9,.0f} msg/s  {figures['cpu_us']:8.2f} us cpu/msg"
                 f"  p50 {figures['p50_ms']:8.3f} ms"
             )
-            if side is not sides[0]:
+            if entrant is not row[0]:
                 speed, cpu = ratio(first, own, "msg_per_s"), ratio(own, first, "cpu_us")
                 least = min(least, speed)
-                line += f"  {sides[0].name}: throughput x{speed:.2f}, cpu x{cpu:.2f}"
+                line += f"  {row[0].name}: throughput x{speed:.2f}, cpu x{cpu:.2f}"
             print(line, flush=True)
     return least
 
@@ -317,11 +331,9 @@ def main() -> int:
             print(f"{name}: failed: {error}", flush=True)
             continue
         least = min(least, show(name, case, sides, modes, runs))
-        found[name] = {
-            entrant: {**summary(each), "rounds": [asdict(run) for run in each]} for entrant, each in runs.items()
-        }
+        found[name] = as_figures(runs)
         if args.json is not None:
-            args.json.write_text(json.dumps(found, indent=1) + "\n")
+            args.json.write_text(to_json(found))
     return int(failed or least < args.at_least)
 
 
