@@ -12,8 +12,8 @@ reduce one more client counts: what it sends for each key of a window has to com
 The time is cut into phases. At the end of each, clients come to their end, and when the server is at rest its resident
 memory and open descriptors are noted, workers included. They are flat where all phases end with as many descriptors,
 and the median of memory in the last third is not above that in the middle third by more than 10 %. The server has to be
-alive until the end, to log no traceback, and to exit with status 0 on SIGTERM. What was seen is printed; the status is 1
-where any of that is wrong.
+alive until the end, to log no traceback, and to exit with status 0 on SIGTERM. What was seen is printed, and the status
+is 1 where any of that is wrong.
 
 A server keeps up to 64 MiB of freed memory in each process, so that memory grows for long before it is flat. Here it
 gives freed memory back, so that what it has at rest is what it holds; ``--as-shipped`` leaves that as it is.

@@ -16,7 +16,8 @@ line for each row:
     map: ours async, pynumaflow async
     -->
 
-A quote may be rounded. New figures are rounded as the old ones were.
+A quote may be rounded. New figures are rounded as the old ones were, those that come in place of a ``?`` to three
+digits. A ``?`` in a table stays where the file does not have the figure: it was not measured yet.
 """
 
 import json
@@ -34,6 +35,7 @@ DOCUMENTS: Final = sorted(
 )
 
 _NUMBER: Final = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_QUOTED: Final = re.compile(rf"{_NUMBER.pattern}|\?")
 _INLINE: Final = re.compile(r"(\d[\d,]*(?:\.\d+)?)(\w*)<!-- (?!figures:)([^>\n]+?): ([^>\n]+?), (\w+) -->")
 _TABLE: Final = re.compile(r"<!-- figures: ([^\n]+)\n((?:[^\n]+\n)+?)-->\n+((?:\|[^\n]*\n)+)")
 _SPLIT: Final = re.compile(r"(?<!\\)\|")
@@ -120,11 +122,16 @@ def _rewrite_row(line: str, columns: list[str], row: str, figures: Figures) -> s
                 raise QuoteError(f"no server is named for {cells[position].strip()!r} in {line.strip()}")
             continue
         chosen = "/".join(servers[int(number)] for number in which.split("/"))
-        value = figure(figures, case, chosen, name)
-        old = _NUMBER.search(cells[position])
+        old = _QUOTED.search(cells[position])
         if old is None:
             raise QuoteError(f"no number for {chosen}, {name} in {line.strip()}")
-        cells[position] = old.string[: old.start()] + as_quoted(value, old[0]) + old.string[old.end() :]
+        try:
+            new = as_quoted(figure(figures, case, chosen, name), "123" if old[0] == "?" else old[0])
+        except QuoteError:
+            if old[0] != "?":
+                raise
+            new = "?"
+        cells[position] = old.string[: old.start()] + new + old.string[old.end() :]
     return "|".join(cells)
 
 

@@ -57,6 +57,22 @@ map: ours sync
     )
 
 
+def test_what_was_not_measured_yet() -> None:
+    table = """<!-- figures: 0 msg_per_s, 1 msg_per_s, 0/1 msg_per_s
+map: ours sync, nobody
+map: ours sync, theirs
+-->
+
+| a | b | c | d |
+|---|---|---|---|
+| x | 1,000 | ? msg/s | ?x |
+| y | ? | ? | ?x |
+"""
+    assert rewrite(table, FIGURES) == table.replace("1,000", "270,000").replace(
+        "| ? | ? | ?x", "| 265,000 | 8,900 | 29.8x"
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
