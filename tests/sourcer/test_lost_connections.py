@@ -126,7 +126,7 @@ def test_error_of_the_nack_handler_ends_the_server(launch: Launch) -> None:
     server = start(launch, "--fail", "nack")
     with client_of(server) as client:
         stream_of(client).cancel()
-        with pytest.raises(RpcEndedError, match="no nack"):
+        with pytest.raises(RpcEndedError, match=r"nack_handler \(sources\.py:\d+\) raised ValueError: no nack"):
             for _ in range(1000):
                 client.read(1, LONG)
         assert server.wait() == 1

@@ -32,19 +32,21 @@ def call(num_records: int, timeout_in_ms: int = 10_000, stream: Stream | None = 
     return Inbox(stream or Stream(), ReadRequest(num_records, timeout_in_ms))  # type: ignore[arg-type]
 
 
-def handlers(read: Callable[..., Any], nack: Callable[..., Any] = lambda request: None) -> Handlers:
-    return Handlers(read, lambda request: None, nack)
-
-
 def fail(error: BaseException, _: object = None) -> None:
     raise AssertionError(f"the handler failed: {error!r}")
+
+
+def handlers(
+    read: Callable[..., Any], nack: Callable[..., Any] = lambda request: None, failed: Callable[..., None] = fail
+) -> Handlers:
+    return Handlers(read, lambda request: None, nack, failed, failed)
 
 
 class Read:
     """Reads of a sync handler."""
 
     def __init__(self, handler: Callable[..., Any], *, takes_output: bool = False) -> None:
-        self.reading = SyncReading(handlers(handler), takes_output=takes_output, on_failure=fail)
+        self.reading = SyncReading(handlers(handler), takes_output=takes_output)
 
     def __call__(self, num_records: int, timeout_in_ms: int = 10_000) -> list[int]:
         batches = self.reading.read(call(num_records, timeout_in_ms))
@@ -182,7 +184,7 @@ def test_read_of_a_stream_that_left_takes_nothing() -> None:
     def handler(datum: ReadRequest) -> Iterator[Message]:
         yield message(1)
 
-    reading = SyncReading(handlers(handler), takes_output=False, on_failure=fail)
+    reading = SyncReading(handlers(handler), takes_output=False)
     gone = call(10)
     gone.left = True
     assert list(reading.read(gone)) == []
@@ -194,7 +196,7 @@ def test_read_of_a_stream_that_left_takes_nothing() -> None:
 def test_what_is_no_message_is_an_error(wrong: object) -> None:
     errors: list[BaseException] = []
     reading = SyncReading(
-        handlers(lambda datum: wrong), takes_output=False, on_failure=lambda error, _: errors.append(error)
+        handlers(lambda datum: wrong, failed=lambda error, _: errors.append(error)), takes_output=False
     )
     assert list(reading.read(call(1, 200))) == []
     assert [type(error) for error in errors] == [TypeError]
@@ -211,7 +213,7 @@ def test_async_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        reading = AsyncReading(handlers(handler), takes_output=False, on_failure=fail, loop=loop)
+        reading = AsyncReading(handlers(handler), takes_output=False, loop=loop)
 
         async def read(count: int, timeout: int = 10_000) -> list[int]:
             return [int(each.payload) async for batch in reading.read(call(count, timeout)) for each in batch]
@@ -239,7 +241,7 @@ def test_async_close_ends_the_task() -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
-        reading = AsyncReading(handlers(handler), takes_output=True, on_failure=fail, loop=loop)
+        reading = AsyncReading(handlers(handler), takes_output=True, loop=loop)
         assert [batch async for batch in reading.read(call(1, 10))] == []
         reading.close()
         await asyncio.sleep(0.01)
@@ -263,7 +265,7 @@ def test_messages_of_a_stream_that_is_over_are_refused_before_the_next_read() ->
     def refused(request: NackRequest) -> None:
         order.append([(int(offset.offset), options and options.reason) for offset, options in request.nacks])
 
-    reading = SyncReading(handlers(handler, refused), takes_output=False, on_failure=fail)
+    reading = SyncReading(handlers(handler, refused), takes_output=False)
     first, second = Stream(), Stream()
     assert [len(batch) for batch in reading.read(call(5, stream=first))] == [5]
     reading.ack(AckRequest([Offset(b"1", 0), Offset(b"never seen", 0), Offset(b"4", 7)]))
@@ -289,7 +291,7 @@ def test_refusals_of_server_and_platform_are_not_side_by_side() -> None:
         refused.append(numbers_of(request))
         inside.release()
 
-    reading = SyncReading(handlers(lambda datum: [message(1)], nack), takes_output=False, on_failure=fail)
+    reading = SyncReading(handlers(lambda datum: [message(1)], nack), takes_output=False)
     gone = Stream()
     assert len(list(reading.read(call(1, stream=gone)))) == 1
     gone.gone = True
@@ -322,7 +324,7 @@ def test_async_messages_of_a_stream_that_is_over_are_refused_before_the_next_rea
 
     async def main() -> None:
         reading = AsyncReading(
-            Handlers(handler, acked, refused), takes_output=False, on_failure=fail, loop=asyncio.get_running_loop()
+            Handlers(handler, acked, refused, fail, fail), takes_output=False, loop=asyncio.get_running_loop()
         )
         gone = Stream()
         assert [len(batch) async for batch in reading.read(call(3, stream=gone))] == [3]

@@ -39,23 +39,26 @@ class ReadingEndedError(BaseException):
 
 
 class Handlers(NamedTuple):
-    """The source's, as far as reads have to do with them."""
+    """The source's, as far as reads have to do with them, and what is told when they raise here."""
 
     read: Callable[..., Any]
     ack: Callable[[AckRequest], Any]
     nack: Callable[[NackRequest], Any]
+    on_failure: OnFailure
+    on_nack_failure: OnFailure
 
 
 class _Reading:
     """What a read handler has made, and what it may make."""
 
-    def __init__(self, handlers: Handlers, *, takes_output: bool, on_failure: OnFailure) -> None:
+    def __init__(self, handlers: Handlers, *, takes_output: bool) -> None:
         self._handler = handlers.read
         self._ack_handler = handlers.ack
         self._nack_handler = handlers.nack
         self._delivered = Delivered()
         self._takes_output = takes_output
-        self._on_failure = on_failure
+        self._on_failure = handlers.on_failure
+        self._on_nack_failure = handlers.on_nack_failure
         self._kept: deque[Message] = deque()
         self._turn = 0  # number of the latest read: one of a stream that is gone may be about
         self._taken = 0  # messages that reads have been given since the server began
@@ -101,8 +104,8 @@ class _Reading:
 class SyncReading(_Reading):
     """Reads of a sync handler. The handler gets a thread that lives as long as the server."""
 
-    def __init__(self, handlers: Handlers, *, takes_output: bool, on_failure: OnFailure) -> None:
-        super().__init__(handlers, takes_output=takes_output, on_failure=on_failure)
+    def __init__(self, handlers: Handlers, *, takes_output: bool) -> None:
+        super().__init__(handlers, takes_output=takes_output)
         self._thread: threading.Thread | None = None
         self._next: ReadRequest | None = None
         self._running = False  # a call has been asked for and has not ended
@@ -121,9 +124,7 @@ class SyncReading(_Reading):
         with self._news:
             turn = self._next_turn()
             self._news.notify_all()
-        lost = self._delivered.take_lost()
-        if lost is not None:
-            self._nack(lost)
+        self._refuse_lost()
         with self._room:
             self._let_make(turn, wanted)
             self._room.notify_all()
@@ -153,6 +154,17 @@ class SyncReading(_Reading):
         """Call the nack handler."""
         self._delivered.settle(request.offsets)
         self._nack(request)
+
+    def _refuse_lost(self) -> None:
+        """Call the nack handler for the messages of streams that are over, if there are any."""
+        lost = self._delivered.take_lost()
+        if lost is None:
+            return
+        try:
+            self._nack(lost)
+        except BaseException as error:
+            self._on_nack_failure(error, _nothing)  # first: as an error of the read, it would name the read handler
+            raise
 
     def _nack(self, request: NackRequest) -> None:
         with self._nacking:
@@ -223,15 +235,8 @@ class SyncReading(_Reading):
 class AsyncReading(_Reading):
     """Reads of an async handler. Each call is a task; there is one at a time. All of it is on one event loop."""
 
-    def __init__(
-        self,
-        handlers: Handlers,
-        *,
-        takes_output: bool,
-        on_failure: OnFailure,
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
-        super().__init__(handlers, takes_output=takes_output, on_failure=on_failure)
+    def __init__(self, handlers: Handlers, *, takes_output: bool, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(handlers, takes_output=takes_output)
         self._loop = loop
         self._task: asyncio.Task[None] | None = None
         self._nacking = asyncio.Lock()  # no handler runs beside itself
@@ -247,9 +252,7 @@ class AsyncReading(_Reading):
         called = False
         turn = self._next_turn()
         self._news.set()
-        lost = self._delivered.take_lost()
-        if lost is not None:
-            await self._nack(lost)
+        await self._refuse_lost()
         self._let_make(turn, wanted)
         self._room.set()
         over = False
@@ -286,6 +289,19 @@ class AsyncReading(_Reading):
         """As ``SyncReading.nack``."""
         self._delivered.settle(request.offsets)
         await self._nack(request)
+
+    async def _refuse_lost(self) -> None:
+        """As ``SyncReading._refuse_lost``."""
+        lost = self._delivered.take_lost()
+        if lost is None:
+            return
+        try:
+            await self._nack(lost)
+        except asyncio.CancelledError:  # the server ends
+            raise
+        except BaseException as error:
+            self._on_nack_failure(error, _nothing)
+            raise
 
     async def _nack(self, request: NackRequest) -> None:
         async with self._nacking:
@@ -353,7 +369,7 @@ class AsyncReading(_Reading):
 
 
 def _nothing() -> None:
-    """A read handler works on no message."""
+    """Neither a read nor what is lost is one message."""
 
 
 def _milliseconds(seconds: float) -> int:

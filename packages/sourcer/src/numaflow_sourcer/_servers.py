@@ -93,13 +93,18 @@ class _SourceServer(Server):
     def _bind(self, runtime: Runtime, loop: asyncio.AbstractEventLoop) -> Mapping[str, Callable[..., Any]]:
         from ._reading import AsyncReading, Handlers, SyncReading
 
-        handlers = Handlers(self._handlers[_READ], self._handlers[_ACK], self._handlers[_NACK])
-        on_failure = self._on_failure(runtime, _READ)
+        handlers = Handlers(
+            self._handlers[_READ],
+            self._handlers[_ACK],
+            self._handlers[_NACK],
+            on_failure=self._on_failure(runtime, _READ),
+            on_nack_failure=self._on_failure(runtime, _NACK),
+        )
         reading: AsyncReading | SyncReading
         if self._is_async:
-            reading = AsyncReading(handlers, takes_output=self._takes_output, on_failure=on_failure, loop=loop)
+            reading = AsyncReading(handlers, takes_output=self._takes_output, loop=loop)
         else:
-            reading = SyncReading(handlers, takes_output=self._takes_output, on_failure=on_failure)
+            reading = SyncReading(handlers, takes_output=self._takes_output)
         runtime.at_end(reading.close)
         return {**self._handlers, _READ: reading.read, _ACK: reading.ack, _NACK: reading.nack}
 
