@@ -17,7 +17,7 @@ from numaflow_sourcer import (
     ReadRequest,
     UserMetadata,
 )
-from numaflow_sourcer._codec import CALLS, encode_message, read_request
+from numaflow_sourcer._codec import SPECS, encode_message, read_request
 from protobuf_bytes import field
 
 TIME = datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=timezone.utc)
@@ -25,14 +25,13 @@ WIRE_TIME = field(1, 1_700_000_000) + field(2, 123_456_000)
 
 
 def codec(method: str) -> Any:
-    return CALLS[method].codec
+    return SPECS[method].codec
 
 
 def called(method: str, message: bytes) -> object:
     """What a handler is called with."""
-    found: list[object] = []
-    codec(method).call(found.append, message)
-    return found[0]
+    (argument,) = codec(method).decode(message)[1]
+    return argument
 
 
 def fields_of(data: bytes) -> list[tuple[int, bytes | int]]:
