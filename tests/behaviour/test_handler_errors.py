@@ -86,7 +86,7 @@ def test_message_that_it_happened_at_is_told(crashed: Crash, combination: Combin
     if not combination.kind.reads_requests or combination.kind.is_serial:
         assert crashed.outcomes[0].message.endswith(" raised ValueError: boom goes the handler"), "there is none"
     else:
-        about = r" \((message id 'bad'(, keys \[.*\])?|keys \['bad'\])\)$"
+        about = r" \((message id '(id of )?bad'(, keys \[.*\])?|keys \['bad'\])\)$"
         assert re.search(about, crashed.outcomes[0].message)
 
 
