@@ -5,20 +5,12 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from numaflow_core.strategy import Encoder, OpenCall, Push, StreamCodec
-
 from accumulator.handlers import Body, Sorter
-from numaflow_accumulator._codec import CALLS
+from flows.played import Call, Played
+from numaflow_accumulator._codec import SPEC
 from numaflow_accumulator._flow import AccumulatorFlow
-
-
-class _Call(OpenCall):
-    def __init__(self, loopback: "Loopback", token: Any) -> None:
-        super().__init__(loopback, token)  # type: ignore[arg-type]
-        self.fed: deque[tuple[Sequence[Any], int]] = deque()
-        self.ended = False
-        self.push: Push | None = None
-        self.encoder: Encoder
+from numaflow_core.kind import Encoder, Push, StreamCodec
+from numaflow_core.rpc import Inbox
 
 
 class _Pushed:
@@ -34,95 +26,68 @@ class _Pushed:
         return self._body.end()
 
 
-class Loopback:
-    """Implements ``Desk``."""
+class _Running:
+    """A call of the handler."""
 
-    def __init__(
-        self,
-        new_flow: Callable[["Loopback"], AccumulatorFlow],
-        codec: StreamCodec,
-        random: Random,
-        body: Callable[[], Body] = Sorter,
-    ) -> None:
-        self._codec = codec
+    def __init__(self, call: Call, body: Body, codec: StreamCodec) -> None:
+        assert SPEC.make_push is not None
+        inbox = Inbox(None, call.call)  # type: ignore[arg-type]
+        token, push = SPEC.make_push(lambda keys: _Pushed(body), inbox)
+        self.encoder: Encoder = codec.encoder(token)
+        self.push: Push = push
+        self.taken = 0  # inputs
+
+
+class Loopback(Played):
+    """Runs the calls of a flow, each on what has come of its inputs."""
+
+    def __init__(self, random: Random, body: Callable[[], Body] = Sorter) -> None:
+        super().__init__(AccumulatorFlow())
+        assert isinstance(SPEC.codec, StreamCodec)
+        self._codec = SPEC.codec
         self._random = random
         self._body = body
-        self._calls: list[_Call] = []
-        self.replies: list[bytes] = []
-        self.timers: list[tuple[float, Callable[[], None]]] = []
-        self.given = 0
-        """Bytes of requests."""
-
-        self.taken = 0
-        """Bytes of them that were given back."""
-
-        self.flow = new_flow(self)
-
-    # -- Desk
-
-    def begin(self, token: Any) -> OpenCall:
-        call = _Call(self, token)
-        self._calls.append(call)
-        return call
-
-    def feed(self, call: Any, inputs: Sequence[Any], size: int) -> None:
-        assert not call.ended
-        call.fed.append((inputs, size))
-
-    def complete(self, call: Any) -> None:
-        call.ended = True
-
-    def consumed(self, size: int) -> None:
-        self.taken += size
-
-    def later(self, seconds: float, callback: Callable[[], None]) -> None:
-        self.timers.append((seconds, callback))
-
-    # -- for tests
-
-    def send(self, *messages: bytes) -> None:
-        self.given += sum(map(len, messages))
-        self.replies += map(bytes, self.flow.receive(list(messages)))
+        self._running: dict[Call, _Running] = {}
 
     def run(self, messages: Sequence[bytes]) -> list[bytes]:
         """Send messages in batches, running calls in between, and half-close; all replies."""
-        position = 0
-        while position < len(messages):
-            count = self._random.randint(1, 6)
-            self.send(*messages[position : position + count])
-            position += count
-            while self._calls and self._random.random() < 0.5:
-                self.work(self._random.choice(self._calls))
-        self.flow.half_closed()
+        left = deque(messages)
+        while left:
+            self.receive(*(left.popleft() for _ in range(min(len(left), self._random.randint(1, 6)))))
+            while (calls := self._undone()) and self._random.random() < 0.5:
+                self.work(self._random.choice(calls))
+        self.half_close()
         self.work_all()
-        assert self.flow.closed() == ()
+        assert self.is_over
         return self.replies
 
     def work_all(self) -> None:
         """Run calls until there is nothing to do."""
-        while any(call.fed or call.ended for call in self._calls):
-            self.work(self._random.choice([call for call in self._calls if call.fed or call.ended]))
+        while calls := [call for call in self._undone() if call.closed or len(call.inputs) > self._taken(call)]:
+            self.work(self._random.choice(calls))
 
-    def work(self, call: _Call) -> None:
-        """Run a call's handler on what has come of its messages, and to its end where that has come."""
-        assert CALLS.make_push is not None
-        if call.push is None:
-            token, call.push = CALLS.make_push(lambda keys: _Pushed(self._body()), call)
-            call.encoder = self._codec.encoder(token)
-        while call.fed:
-            inputs, size = call.fed.popleft()
-            for each in inputs:
-                self._reply(call, call.push.add(each))
-            self.taken += size
-        if call.ended:
-            self._reply(call, call.push.finish())
-            self.replies += map(bytes, call.encoder.finish())
-            self._calls.remove(call)
-            self.replies += map(bytes, self.flow.finished(call))
+    def work(self, call: Call) -> None:
+        """Run a call's handler on what has come of its inputs, and to its end where that has come."""
+        running = self._running.get(call)
+        if running is None:
+            running = self._running[call] = _Running(call, self._body(), self._codec)
+        while running.taken < len(call.inputs):
+            running.taken += 1
+            self._reply(running, running.push.add(call.inputs[running.taken - 1]))
+        if call.closed:
+            self._reply(running, running.push.finish())
+            self.replies += map(bytes, running.encoder.finish())
+            self.done(call)
 
-    def _reply(self, call: _Call, made: Any) -> None:
+    def _undone(self) -> list[Call]:
+        return [call for call in self.calls if not call.done]
+
+    def _taken(self, call: Call) -> int:
+        return self._running[call].taken if call in self._running else 0
+
+    def _reply(self, running: _Running, made: Any) -> None:
         for message in self._codec.items(made):
-            reply = call.encoder.add(message)
+            reply = running.encoder.add(message)
             assert reply is not None
             assert not isinstance(reply, list)
             self.replies.append(bytes(reply))

@@ -3,17 +3,16 @@ every server type, and for the flow and the codec alone, where the order in whic
 
 from collections.abc import Iterator, Sequence
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numaflow_core.keyed import keys_number
 
 from behaviour.harness import ServerProcess
 from behaviour.kinds import Combination, ServerType
-from numaflow_accumulator._codec import CALLS
-from numaflow_accumulator._flow import AccumulatorFlow, AccumulatorParentFlow
+from flows.played import Played
+from numaflow_accumulator._flow import new_parent_flow
+from numaflow_core.flows.keyed import keys_number
 from numaflow_core.testing import UdfClient
 
 from .conftest import RPC, kind
@@ -84,11 +83,11 @@ def test_every_history_gives_what_the_model_says(running: ServerProcess) -> None
 @given(histories(), st.integers(0, 1 << 32).map(Random))
 def test_every_order_of_calls_gives_what_the_model_says(history: History, random: Random) -> None:
     requests, lives = windowed(history)
-    loopback = Loopback(AccumulatorFlow, CALLS.codec, random)
+    loopback = Loopback(random)
     check(
         history, lives, [parse(reply) for reply in loopback.run([each.data for each in requests if each is not None])]
     )
-    assert loopback.taken == loopback.given
+    loopback.check_all_taken()
     assert not loopback.flow._open
     assert not loopback.flow._closing
 
@@ -97,18 +96,10 @@ def test_every_order_of_calls_gives_what_the_model_says(history: History, random
 @given(histories())
 def test_workers_get_all_requests_of_a_key(history: History) -> None:
     requests, lives = windowed(history)
-    fed: list[Any] = []
-
-    class Desk:
-        def begin(self, token: Any) -> Any:
-            return fed
-
-        def feed(self, call: Any, inputs: list[Any], size: int) -> None:
-            call += inputs
-
-    flow = AccumulatorParentFlow(Desk())  # type: ignore[arg-type]
+    stream = Played(new_parent_flow())
     sent = [each.data for each in requests if each is not None]
     if sent:
-        flow.receive(list(sent))
+        stream.receive(*sent)
+    fed = [each for call in stream.calls for each in call.inputs]
     assert [message for _, message in fed] == sent
     assert {number for number, _ in fed} == {keys_number(life.keys) for life in lives}

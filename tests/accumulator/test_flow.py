@@ -7,8 +7,7 @@ import pytest
 
 from accumulator.handlers import Echo, Sorter
 from numaflow_accumulator import _flow
-from numaflow_accumulator._codec import CALLS
-from numaflow_accumulator._flow import SILENCE, AccumulatorFlow
+from numaflow_accumulator._flow import SILENCE
 from numaflow_core.wire.status import ProtocolError
 
 from .loopback import Loopback
@@ -27,100 +26,102 @@ def close(key: str = "a", end: int = 10) -> bytes:
 
 
 @pytest.fixture
-def desk() -> Loopback:
-    return Loopback(AccumulatorFlow, CALLS.codec, Random(0), Echo)
+def stream() -> Loopback:
+    return Loopback(Random(0), Echo)
 
 
-def replies(desk: Loopback) -> list[Reply]:
+def replies(stream: Loopback) -> list[Reply]:
     """What came since the last time."""
-    found = [parse(reply) for reply in desk.replies]
-    desk.replies.clear()
+    found = [parse(reply) for reply in stream.replies]
+    stream.replies.clear()
     return found
 
 
-def shown(desk: Loopback) -> list[bytes | int]:
+def shown(stream: Loopback) -> list[bytes | int]:
     """Values, and ends of EOFs in seconds."""
-    return [reply.end // SECOND if reply.eof else reply.value for reply in replies(desk)]
+    return [reply.end // SECOND if reply.eof else reply.value for reply in replies(stream)]
 
 
-def test_open_append_close(desk: Loopback) -> None:
-    desk.send(message(OPEN), message(APPEND, time=2))
-    assert len(desk._calls) == 1
-    desk.work_all()
-    assert shown(desk) == [b"1", b"1"]
-    desk.send(close())
-    assert desk.replies == []
-    desk.work_all()
-    assert shown(desk) == [b"closed after 2", 10]
-    assert desk.taken == desk.given
+def test_open_append_close(stream: Loopback) -> None:
+    stream.receive(message(OPEN), message(APPEND, time=2))
+    assert len(stream.calls) == 1
+    stream.work_all()
+    assert shown(stream) == [b"1", b"1"]
+    stream.receive(close())
+    assert stream.replies == []
+    stream.work_all()
+    assert shown(stream) == [b"closed after 2", 10]
+    stream.check_all_taken()
 
 
-def test_append_of_an_unknown_key_opens_it(desk: Loopback) -> None:
-    desk.send(message(APPEND))
-    desk.work_all()
-    assert shown(desk) == [b"1"]
+def test_append_of_an_unknown_key_opens_it(stream: Loopback) -> None:
+    stream.receive(message(APPEND))
+    stream.work_all()
+    assert shown(stream) == [b"1"]
 
 
-def test_open_of_an_open_key_goes_on_with_it(desk: Loopback) -> None:
-    desk.send(message(OPEN), message(OPEN, time=2), close())
-    desk.work_all()
-    assert shown(desk) == [b"1", b"1", b"closed after 2", 10]
+def test_open_of_an_open_key_goes_on_with_it(stream: Loopback) -> None:
+    stream.receive(message(OPEN), message(OPEN, time=2), close())
+    stream.work_all()
+    assert shown(stream) == [b"1", b"1", b"closed after 2", 10]
 
 
-def test_close_of_an_unknown_key(desk: Loopback) -> None:
-    desk.send(close(end=77))
-    assert shown(desk) == [77]
-    assert desk.taken == desk.given
+def test_close_of_an_unknown_key(stream: Loopback) -> None:
+    stream.receive(close(end=77))
+    assert shown(stream) == [77]
+    stream.check_all_taken()
 
 
-def test_the_next_life_waits_for_the_eof(desk: Loopback) -> None:
-    desk.send(message(OPEN), close(), message(OPEN, time=20), close(end=30), message(OPEN, time=40), message(OPEN, "b"))
-    assert [call.token.keys for call in desk._calls] == [("a",), ("b",)]
-    (first, other) = desk._calls
-    desk.work(other)
-    assert shown(desk) == [b"1"]
-    desk.work(first)
-    assert shown(desk) == [b"1", b"closed after 1", 10]
-    desk.work(desk._calls[-1])
-    assert shown(desk) == [b"1", b"closed after 1", 30]
-    desk.flow.half_closed()
-    desk.work_all()
-    rest = replies(desk)
+def test_the_next_life_waits_for_the_eof(stream: Loopback) -> None:
+    stream.receive(
+        message(OPEN), close(), message(OPEN, time=20), close(end=30), message(OPEN, time=40), message(OPEN, "b")
+    )
+    assert [call.call.keys for call in stream.calls] == [("a",), ("b",)]
+    (first, other) = stream.calls
+    stream.work(other)
+    assert shown(stream) == [b"1"]
+    stream.work(first)
+    assert shown(stream) == [b"1", b"closed after 1", 10]
+    stream.work(stream.calls[-1])
+    assert shown(stream) == [b"1", b"closed after 1", 30]
+    stream.half_close()
+    stream.work_all()
+    rest = replies(stream)
     assert [reply.value for reply in rest if reply.window_keys == ("a",)] == [b"1", b"closed after 1", b""]
     assert {(reply.window_keys, reply.end // SECOND) for reply in rest if reply.eof} == {(("a",), 40), (("b",), 1)}
-    assert desk.taken == desk.given
-    assert not desk.flow._open
-    assert not desk.flow._closing
+    stream.check_all_taken()
+    assert not stream.flow._open
+    assert not stream.flow._closing
 
 
-def test_a_life_that_waits_is_ended_with_the_stream(desk: Loopback) -> None:
-    desk.send(message(OPEN), close(), message(OPEN, time=20))
-    desk.flow.half_closed()
-    desk.work_all()
-    assert shown(desk) == [b"1", b"closed after 1", 10, b"1", b"closed after 1", 20]
-    assert desk.flow.closed() == ()
+def test_a_life_that_waits_is_ended_with_the_stream(stream: Loopback) -> None:
+    stream.receive(message(OPEN), close(), message(OPEN, time=20))
+    stream.half_close()
+    stream.work_all()
+    assert shown(stream) == [b"1", b"closed after 1", 10, b"1", b"closed after 1", 20]
+    assert stream.is_over
 
 
-def test_a_close_that_waits_ends_the_life_that_waits(desk: Loopback) -> None:
-    desk.send(message(OPEN), close(), close(end=11))
-    desk.work_all()
-    assert shown(desk) == [b"1", b"closed after 1", 10, 11]
+def test_a_close_that_waits_ends_the_life_that_waits(stream: Loopback) -> None:
+    stream.receive(message(OPEN), close(), close(end=11))
+    stream.work_all()
+    assert shown(stream) == [b"1", b"closed after 1", 10, 11]
 
 
-def test_the_end_of_the_stream_closes_all_keys(desk: Loopback) -> None:
-    desk.send(message(OPEN), message(OPEN, "b", time=5, watermark=3))
-    desk.flow.half_closed()
-    desk.work_all()
-    assert {(reply.window_keys, reply.end // SECOND) for reply in replies(desk) if reply.eof} == {
+def test_the_end_of_the_stream_closes_all_keys(stream: Loopback) -> None:
+    stream.receive(message(OPEN), message(OPEN, "b", time=5, watermark=3))
+    stream.half_close()
+    stream.work_all()
+    assert {(reply.window_keys, reply.end // SECOND) for reply in replies(stream) if reply.eof} == {
         (("a",), 1),
         (("b",), 3),
     }
 
 
-def test_without_keys_there_is_nothing_to_end(desk: Loopback) -> None:
-    desk.flow.half_closed()
-    assert desk.replies == []
-    assert desk.flow.closed() == ()
+def test_without_keys_there_is_nothing_to_end(stream: Loopback) -> None:
+    stream.half_close()
+    assert stream.replies == []
+    assert stream.is_over
 
 
 @pytest.mark.parametrize(
@@ -134,9 +135,9 @@ def test_without_keys_there_is_nothing_to_end(desk: Loopback) -> None:
         (b"\xff", "cannot parse"),
     ],
 )
-def test_requests_that_make_no_sense(desk: Loopback, wrong: bytes, text: str) -> None:
+def test_requests_that_make_no_sense(stream: Loopback, wrong: bytes, text: str) -> None:
     with pytest.raises(ProtocolError, match=text):
-        desk.send(wrong)
+        stream.receive(wrong)
 
 
 class TestSilence:
@@ -144,22 +145,20 @@ class TestSilence:
 
     @pytest.fixture
     def sorter(self) -> Loopback:
-        return Loopback(AccumulatorFlow, CALLS.codec, Random(0), Sorter)
+        return Loopback(Random(0), Sorter)
 
-    def look(self, desk: Loopback) -> None:
+    def look(self, stream: Loopback) -> None:
         """Let the time pass until keys are looked at."""
-        desk.work_all()
-        ((seconds, callback),) = desk.timers
-        assert seconds == SILENCE
-        desk.timers.clear()
-        callback()
-        while desk.timers and desk.timers[0][0] == 0:
-            desk.timers.pop(0)[1]()
+        stream.work_all()
+        assert stream.timers == [SILENCE]
+        stream.wake()
+        while stream.timers == [0]:
+            stream.wake()
 
     def test_a_key_that_holds_what_the_watermark_has_passed(
         self, sorter: Loopback, caplog: pytest.LogCaptureFixture
     ) -> None:
-        sorter.send(message(OPEN, time=5, watermark=4), message(OPEN, "b", time=9, watermark=9))
+        sorter.receive(message(OPEN, time=5, watermark=4), message(OPEN, "b", time=9, watermark=9))
         self.look(sorter)
         assert "the key ['a'] holds the watermark of the vertex at 1970-01-01T00:00:05+00:00" in caplog.text
         assert "the input's is 1970-01-01T00:00:09+00:00" in caplog.text
@@ -171,23 +170,23 @@ class TestSilence:
 
     def test_a_key_that_makes_progress_is_fine(self, sorter: Loopback, caplog: pytest.LogCaptureFixture) -> None:
         for time in range(1, 100, 10):
-            sorter.send(message(APPEND, time=time), message(APPEND, time=time + 1, watermark=time + 1))
+            sorter.receive(message(APPEND, time=time), message(APPEND, time=time + 1, watermark=time + 1))
             self.look(sorter)
         assert caplog.records == []
 
     def test_a_watermark_that_stands_still_is_nobodys_fault(
         self, sorter: Loopback, caplog: pytest.LogCaptureFixture
     ) -> None:
-        sorter.send(message(OPEN, time=5, watermark=4), message(OPEN, "b", time=5, watermark=4))
+        sorter.receive(message(OPEN, time=5, watermark=4), message(OPEN, "b", time=5, watermark=4))
         for _ in range(3):
             self.look(sorter)
         assert caplog.records == []
 
     def test_no_key_no_look(self, sorter: Loopback, caplog: pytest.LogCaptureFixture) -> None:
-        sorter.send(message(OPEN, time=5, watermark=4), close())
+        sorter.receive(message(OPEN, time=5, watermark=4), close())
         self.look(sorter)
         assert sorter.timers == []
-        sorter.send(message(OPEN, time=15, watermark=14))
+        sorter.receive(message(OPEN, time=15, watermark=14))
         assert len(sorter.timers) == 1
         assert caplog.records == []
 
@@ -195,16 +194,16 @@ class TestSilence:
         self, sorter: Loopback, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(_flow, "_AT_ONCE", 7)
-        sorter.send(*(message(OPEN, f"key-{number}", time=5, watermark=4) for number in range(100)))
-        sorter.send(message(OPEN, "last", time=50))
+        sorter.receive(*(message(OPEN, f"key-{number}", time=5, watermark=4) for number in range(100)))
+        sorter.receive(message(OPEN, "last", time=50))
         self.look(sorter)
         assert len(caplog.records) == 11
         assert caplog.records[-1].getMessage() == "accumulator: so do 90 other keys"
 
 
-def test_what_was_forgotten_already_is_told_of_once(desk: Loopback, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_forgotten_already_is_told_of_once(stream: Loopback, caplog: pytest.LogCaptureFixture) -> None:
     """The handler forwards in the order of arrival, and this history is not in the order of times."""
-    desk.send(message(OPEN, time=9, watermark=9), *(message(APPEND, time=time, watermark=1) for time in (3, 4)))
-    desk.work_all()
+    stream.receive(message(OPEN, time=9, watermark=9), *(message(APPEND, time=time, watermark=1) for time in (3, 4)))
+    stream.work_all()
     (record,) = caplog.records
     assert "for the key ['a'], a message with the event time 1970-01-01T00:00:03+00:00" in record.getMessage()

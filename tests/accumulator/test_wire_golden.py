@@ -6,12 +6,11 @@ from random import Random
 from typing import Any
 
 import pytest
-from numaflow_core.strategy import OpenCall
 
 from accumulator.handlers import Echo
 from numaflow_accumulator import Datum, Message
-from numaflow_accumulator._codec import CALLS
-from numaflow_accumulator._flow import AccumulatorFlow, Life
+from numaflow_accumulator._codec import SPEC
+from numaflow_accumulator._flow import Life
 from numaflow_core.wire.buffers import Pieces
 from numaflow_core.wire.protobuf import reader
 
@@ -31,6 +30,7 @@ from .wire import (
     timestamp,
 )
 
+CODEC: Any = SPEC.codec
 TIME = 1_700_000_000_123_456_789
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
@@ -48,7 +48,7 @@ def given(
 def encoded(*messages: Message, first: Datum | None = None, latest: Datum | None = None) -> list[bytes]:
     life = Life(("w1", "w2"), "slot-0", first or given())
     life.latest = latest or life.latest
-    encoder = CALLS.codec.encoder(life)
+    encoder = CODEC.encoder(life)
     replies = [encoder.add(message) for message in messages]
     return [
         bytes(reply) for reply in [*replies, *encoder.finish()] if reply is not None and not isinstance(reply, list)
@@ -75,13 +75,12 @@ def test_a_request_with_everything() -> None:
     metadata = bytes_field(1, b"in") + bytes_field(3, bytes_field(1, b"group") + bytes_field(2, group))
     wire = payload(["a", "b"], b"\x00\xff", TIME, -1_000_000, "in-7-0", {"trace": "1"}, bytes_field(7, metadata))
     sent = request(OPEN, keyed_window(TIME, MAX_UTC, ["w"], "slot-3"), wire)
-    desk = Loopback(AccumulatorFlow, CALLS.codec, Random(0))
-    desk.send(sent)
-    (call,) = desk._calls
-    ((inputs, size),) = call.fed
-    (datum,) = inputs
-    assert size == len(sent)
-    assert (call.token.keys, call.token.slot) == (("w",), "slot-3")
+    stream = Loopback(Random(0))
+    stream.receive(sent)
+    (call,) = stream.calls
+    (datum,) = call.inputs
+    assert call.size == len(sent)
+    assert (call.call.keys, call.call.slot) == (("w",), "slot-3")
     assert isinstance(datum, Datum)
     assert (datum.keys, datum.value, datum.id) == (["a", "b"], b"\x00\xff", "in-7-0")
     assert (datum.event_time_ns, datum.watermark_ns, datum.has_watermark) == (TIME, -1_000_000, True)
@@ -164,7 +163,7 @@ def test_one_message_twice_has_two_ids() -> None:
 def test_a_large_value_is_not_copied() -> None:
     value = bytes(range(256)) * 1024
     life = Life(("w1", "w2"), "slot-0", given())
-    reply = CALLS.codec.encoder(life).add(Message.from_datum(life.latest, value=value))
+    reply = CODEC.encoder(life).add(Message.from_datum(life.latest, value=value))
     assert isinstance(reply, Pieces)
     assert any(part is value for part in reply.parts)
     assert bytes(reply) == response(TIME - 5, body(["k1", "k2"], value, TIME, TIME - 5, "in-1-0"))
@@ -172,33 +171,32 @@ def test_a_large_value_is_not_copied() -> None:
 
 def test_eof_echoes_what_close_said() -> None:
     window = keyed_window(-5, MAX_UTC, [""], "") + bytes_field(12, b"new") + number_field(13, 7)
-    desk = Loopback(AccumulatorFlow, CALLS.codec, Random(0), Echo)
-    desk.send(request(OPEN, keyed_window(1, MAX_UTC, [""]), payload([], b"x", 1, 1, "id")), request(CLOSE, window))
-    desk.work_all()
-    assert desk.replies[-1] == bytes_field(2, window) + number_field(4, 1)
+    stream = Loopback(Random(0), Echo)
+    stream.receive(request(OPEN, keyed_window(1, MAX_UTC, [""]), payload([], b"x", 1, 1, "id")), request(CLOSE, window))
+    stream.work_all()
+    assert stream.replies[-1] == bytes_field(2, window) + number_field(4, 1)
 
 
 @pytest.mark.parametrize("wrong", [b"x", 7, [b"x"], "text"])
 def test_results_that_make_no_sense(wrong: Any) -> None:
     life = Life((), "", given())
-    encoder = CALLS.codec.encoder(life)
+    encoder = CODEC.encoder(life)
     with pytest.raises(TypeError, match="Message"):
-        for each in CALLS.codec.items(wrong):
+        for each in CODEC.items(wrong):
             encoder.add(each)
 
 
 def test_results_of_a_push() -> None:
     message = Message(b"x")
-    assert list(CALLS.codec.items(None)) == []
-    assert list(CALLS.codec.items(message)) == [message]
-    assert list(CALLS.codec.items(each for each in [message])) == [message]
+    assert list(CODEC.items(None)) == []
+    assert list(CODEC.items(message)) == [message]
+    assert list(CODEC.items(each for each in [message])) == [message]
 
 
 def test_the_datum_is_noted_before_the_handler_sees_it() -> None:
-    desk = Loopback(AccumulatorFlow, CALLS.codec, Random(0), Echo)
+    stream = Loopback(Random(0), Echo)
     for event, name in ((OPEN, "one"), (APPEND, "two")):
-        desk.send(request(event, keyed_window(1, MAX_UTC), payload(["key"], b"x", 1, 1, name)))
-    (call,) = desk._calls
-    assert isinstance(call, OpenCall)
-    desk.work(call)
-    assert call.token.latest.id == "two"
+        stream.receive(request(event, keyed_window(1, MAX_UTC), payload(["key"], b"x", 1, 1, name)))
+    (call,) = stream.calls
+    stream.work(call)
+    assert call.call.latest.id == "two"

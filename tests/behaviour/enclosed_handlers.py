@@ -1,20 +1,20 @@
 """The handlers under test of kinds whose requests carry no payload: they are told what is enclosed in them."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from numaflow_core.strategy import Codec
-
 from behaviour.commands import NonsenseWantedError, act, act_async
 from behaviour.enclosures import enclosed, enclosure
 from behaviour.handlers import NONSENSE, Kind
 from behaviour.messages import EVENT_TIME_SECONDS, RECORDS_OF_A_READ
 from numaflow_core.constants import MAX_MESSAGE_SIZE
-from numaflow_core.kind import Calls
+from numaflow_core.flows.serial import SerialFlow
+from numaflow_core.kind import Codec, RpcSpec
 from numaflow_core.wire.buffers import Buffer
 
 NOTHING: Final = ("", b"")
@@ -22,8 +22,8 @@ NOTHING: Final = ("", b"")
 
 def tell(codecs: ModuleType, name: str) -> None:
     """Have a kind's calls give their handler one argument more: what is enclosed in the request."""
-    calls: Calls = vars(codecs)[name]
-    codec: Any = calls.codec
+    spec: RpcSpec = vars(codecs)[name]
+    codec: Any = spec.codec
 
     def call(handler: Callable[..., Any], message: Buffer) -> tuple[Any, Any]:
         token, result = codec.call(partial(handler, told=enclosed(message)), message)
@@ -31,7 +31,7 @@ def tell(codecs: ModuleType, name: str) -> None:
 
     # Tracebacks begin with the first frame that is not the SDK's, as which this one is to count.
     call.__code__ = call.__code__.replace(co_filename=str(codecs.__file__))
-    vars(codecs)[name] = calls._replace(codec=Codec(call, codec.encode))
+    vars(codecs)[name] = replace(spec, codec=Codec(call, codec.encode))
 
 
 def kind_side_input() -> Kind:
@@ -145,7 +145,8 @@ def kind_source() -> Kind:
         reads[request.num_records // RECORDS_OF_A_READ] = read
         return read
 
-    vars(_codec)["read_request"] = remember
+    new_flow = partial(SerialFlow, _codec.READ, _codec._READ_SHAKE, remember)
+    vars(_codec)["SPECS"] = {**_codec.SPECS, _codec.READ: replace(_codec.SPECS[_codec.READ], new_flow=new_flow)}
 
     def told(datum: ReadRequest) -> tuple[str, bytes] | None:
         """What was enclosed in the request of a read; ``None`` when its client has gone. The handler is asked for fewer

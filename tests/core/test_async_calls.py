@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 
 import pytest
-from numaflow_core.strategy import StreamCodec
-from numaflow_core.strategy._tasks import OpenTaskStrategy
 
-from numaflow_core.wire.buffers import Outgoing
+from numaflow_core.kind import Begin, Close, Feed, StreamCodec
+from numaflow_core.runners.loop import LoopRunner
 
-from .callers import Caller, Encoder
+from .served import Encoder, Served
 
 PATIENCE = 15.0
 
@@ -21,31 +20,23 @@ CODEC = StreamCodec(lambda handler, call: (None, handler(call.inputs())), lambda
 
 
 class Conversation:
-    """One call of a handler. ``limit`` is that of the strategy: there is none for keyed calls."""
+    """One call of a handler. ``limit`` is that of the runner: there is none for keyed calls."""
 
     def __init__(self, handler: Handler, limit: int | None) -> None:
         self.failures: list[BaseException] = []
         self._finished = asyncio.Event()
-        self.caller = Caller(self._finished.set)
-        self.strategy = OpenTaskStrategy(
-            handler,
-            CODEC,
-            limit,
-            self.failures.append,
-            asyncio.get_running_loop(),
-        )
-        self.call = self.strategy.begin(self.caller, None)
-        self.strategy.kick()
+        loop = asyncio.get_running_loop()
+        runner = LoopRunner(handler, CODEC, limit, lambda error, about: self.failures.append(error), loop)
+        self.served = Served(runner, loop, on_done=self._finished.set)
+        self.served.say(Begin(self))
 
     def send(self, *messages: bytes) -> None:
-        self.call.feed(messages, sum(map(len, messages)))
-        self.strategy.kick()
+        self.served.say(Feed([(self, messages, sum(map(len, messages)))]))
 
-    async def finish(self) -> list[Outgoing]:
-        self.call.end()
-        self.strategy.kick()
+    async def finish(self) -> list[bytes]:
+        self.served.say(Close((self,)))
         await asyncio.wait_for(self._finished.wait(), PATIENCE)
-        return self.caller.replies
+        return self.served.sent
 
 
 async def next_of(messages: AsyncIterator[bytes]) -> bytes:
@@ -89,7 +80,7 @@ def test_wait_that_is_given_up_loses_nothing(limit: int | None) -> None:
         talk.send(b"2", b"3")
         talk.send(b"4")
         assert await talk.finish() == [b"1", b"2", b"3", b"4"]
-        assert talk.caller.given_back == 4
+        assert talk.served.stream.released == 4
         assert talk.failures == []
 
     asyncio.run(run())
@@ -135,7 +126,7 @@ def test_wait_that_outlives_its_handler_ends(limit: int | None) -> None:
         await asyncio.wait_for(waiting.wait(), PATIENCE)
         talk.send(b"1", b"2")
         assert await talk.finish() == [b"done"]
-        assert talk.caller.given_back == 2
+        assert talk.served.stream.released == 2
         done, _ = await asyncio.wait(left, timeout=PATIENCE)
         assert [task.cancelled() for task in done] == [True]
 
@@ -193,9 +184,7 @@ def test_call_without_a_stream_is_cancelled_where_it_waits() -> None:
 
         talk = Conversation(stubborn, limit)
         await asyncio.wait_for(waiting.wait(), PATIENCE)
-        talk.caller.gone = True
-        talk.call.leave()
-        talk.strategy.kick()
+        talk.served.rpc.cancelled()
         await asyncio.wait_for(over.wait(), PATIENCE)
         assert talk.failures == []
         return ends

@@ -14,7 +14,7 @@ from typing import Any
 import grpc
 import pytest
 
-from numaflow_core.transport import INITIAL_WINDOW, OUTPUT_LIMIT, Stream
+from numaflow_core.transport import INITIAL_WINDOW, MESSAGE_COST, OUTPUT_LIMIT, Stream
 from numaflow_core.transport._grpcio import GrpcioTransport
 from numaflow_core.wire.buffers import Buffer, Pieces, count_bytes
 from numaflow_core.wire.status import OK, ProtocolError, Status, StatusCode
@@ -228,7 +228,7 @@ def test_unknown_method(served: Served, caplog: pytest.LogCaptureFixture) -> Non
 
 def test_reading_waits_for_release(served: Served) -> None:
     message = b"x" * (256 * KIB)
-    fits = INITIAL_WINDOW // len(message) + 1
+    fits = -(-INITIAL_WINDOW // (len(message) + MESSAGE_COST))
     requests = Requests(*[message] * 20)
     call = served.record(requests)
     recorder = served.next_accepted()
@@ -236,7 +236,7 @@ def test_reading_waits_for_release(served: Served) -> None:
     for _ in range(20):
         served.echo()
     assert len(recorder.messages) == fits
-    served.on_loop(recorder.stream.release, count_bytes(recorder.messages))
+    served.on_loop(recorder.stream.release, fits, count_bytes(recorder.messages))
     recorder.wait_for("received", 20 - fits)
     requests.close()
     assert list(call) == []

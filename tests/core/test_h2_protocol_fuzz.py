@@ -46,7 +46,7 @@ class Echo:
         if any(bytes(message[:1]) == b"!" for message in messages):
             raise ProtocolError("refused")
         self.stream.send([bytes(message) for message in messages])
-        self.stream.release(count_bytes(messages))
+        self.stream.release(len(messages), count_bytes(messages))
 
     def half_closed(self) -> None:
         assert not self.over

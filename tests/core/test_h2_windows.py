@@ -79,7 +79,7 @@ class Peer:
     def answer(self) -> None:
         """All that has come."""
         held, self.held = self.held, 0
-        self.stream.release(held)
+        self.stream.release(held // len(MESSAGE), held)
 
     def widen_to(self, window: int) -> None:
         while self.stream.window < window:
@@ -139,7 +139,7 @@ def test_peer_that_sends_less_than_it_may_keeps_its_window() -> None:
         peer.credit -= len(FRAMED)
         assert peer.stream.charge(len(FRAMED))
         peer.stream.arrived(memoryview(FRAMED))
-        peer.stream.release(len(MESSAGE))
+        peer.stream.release(1, len(MESSAGE))
     assert peer.stream.window == 4 << 20
 
 

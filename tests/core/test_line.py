@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 
-from numaflow_core.strategy._line import LIMIT, PATIENCE, Discard, Line
-
+from numaflow_core.rpc.line import LIMIT, PATIENCE, Discard, Line
 from numaflow_core.wire.buffers import Outgoing
 
 
@@ -12,7 +11,7 @@ class Member:
 
     def __init__(self, name: bytes, sent: list[Outgoing]) -> None:
         self.name = name
-        self.caller = self
+        self.rpc = self
         self.held: list[Outgoing] | None = None
         self._sent = sent
 

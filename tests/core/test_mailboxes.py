@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from numaflow_core.strategy import OpenCall, StreamCodec
-from numaflow_core.strategy._mailboxes import Mailbox, MailboxStrategy
 
-from .callers import Caller, Encoder
+from numaflow_core.kind import Begin, Close, Feed, StreamCodec
+from numaflow_core.rpc import Inbox, Rpc
+from numaflow_core.runners.mailboxes import Mailbox, MailboxRunner
+
+from .served import Encoder, Served
 
 PATIENCE = 15.0
 
@@ -28,22 +30,29 @@ class Count:
         return b"%d" % self.messages
 
 
-class Strategy(MailboxStrategy):
+class Runner(MailboxRunner):
     """One thread. ``overtaken`` is called when there is something new in a mailbox, before anybody is told."""
 
     def __init__(self, made: list[Count]) -> None:
-        def make(handler: Callable[[], Count], call: OpenCall) -> tuple[None, Count]:
+        def make(handler: Callable[[], Count], inbox: Inbox) -> tuple[None, Count]:
             made.append(handler())
             return None, made[-1]
 
         self.failures: list[BaseException] = []
-        self.overtaken: Callable[[Mailbox], None] = lambda call: None
-        codec = StreamCodec(lambda handler, call: (None, handler()), lambda result: (result,), lambda token: Encoder())
-        super().__init__(Count, codec, make, 1, self.failures.append)
+        self.mailboxes: dict[Any, Inbox] = {}
+        """By their calls."""
 
-    def touched(self, call: Mailbox) -> None:
-        self.overtaken(call)
-        super().touched(call)
+        self.overtaken: Callable[[Mailbox], None] = lambda mailbox: None
+        codec = StreamCodec(lambda handler, call: (None, handler()), lambda result: (result,), lambda token: Encoder())
+        super().__init__(Count, codec, make, 1, lambda error, about: self.failures.append(error))
+
+    def begin(self, rpc: Rpc, call: Any) -> Inbox:
+        self.mailboxes[call] = super().begin(rpc, call)
+        return self.mailboxes[call]
+
+    def touched(self, mailbox: Mailbox) -> None:
+        self.overtaken(mailbox)
+        super().touched(mailbox)
 
 
 @pytest.fixture
@@ -53,62 +62,63 @@ def made() -> list[Count]:
 
 
 @pytest.fixture
-def strategy(made: list[Count]) -> Any:
-    strategy = Strategy(made)
-    asyncio.run(strategy.open())
-    yield strategy
-    asyncio.run(strategy.close(PATIENCE))
-    assert strategy.failures == []
+def runner(made: list[Count]) -> Iterator[Runner]:
+    runner = Runner(made)
+    asyncio.run(runner.open())
+    yield runner
+    asyncio.run(runner.close(PATIENCE))
+    assert runner.failures == []
 
 
-def catch_up(strategy: MailboxStrategy) -> None:
+def begin(served: Served, call: str, work: Callable[[], object]) -> None:
+    """Begin a call with one input."""
+    served.say(Begin(call), Feed([(call, [work], 1)]))
+
+
+def catch_up(runner: Runner) -> None:
     """Wait until the thread has done all that it has been given."""
     reached = threading.Event()
-    strategy.begin(Caller(), None).feed([reached.set], 1)
-    strategy.kick()
+    begin(Served(runner), "catch up", reached.set)
     assert reached.wait(PATIENCE)
 
 
-def test_end_that_is_seen_before_it_is_told_comes_once(strategy: Strategy) -> None:
-    caller = Caller()
+def test_end_that_is_seen_before_it_is_told_comes_once(runner: Runner) -> None:
     gate = threading.Event()
-    strategy.begin(Caller(), None).feed([lambda: gate.wait(PATIENCE)], 1)
-    call = strategy.begin(caller, None)
-    call.feed([lambda: None], 1)
-    strategy.kick()
+    begin(Served(runner), "blocks", lambda: gate.wait(PATIENCE))
+    served = Served(runner)
+    begin(served, "key", lambda: None)
+    mailbox = runner.mailboxes["key"]
 
     def look_at_once(touched: Mailbox) -> None:
-        if touched is call:
+        if touched is mailbox:
             gate.set()
-            catch_up(strategy)
+            catch_up(runner)
 
-    strategy.overtaken = look_at_once
-    call.end()
-    strategy.kick()
-    catch_up(strategy)
-    assert caller.replies == [b"1"]
-    assert caller.calls_finished == [call]
+    runner.overtaken = look_at_once
+    served.say(Close(("key",)))
+    catch_up(runner)
+    served.loop.run()
+    assert served.sent == [b"1"]
+    assert served.saying.ended == ["key"]
 
 
-def test_what_a_key_has_made_is_let_go_when_the_stream_is_over(strategy: Strategy, made: list[Count]) -> None:
+def test_what_a_key_has_made_is_let_go_when_the_stream_is_over(runner: Runner, made: list[Count]) -> None:
     """Also when that happens while a thread looks in, which is not told then."""
-    caller = Caller()
-    call = strategy.begin(caller, None)
+    served = Served(runner)
     entered, gate = threading.Event(), threading.Event()
 
     def wait() -> None:
         entered.set()
         assert gate.wait(PATIENCE)
 
-    call.feed([wait], 1)
-    strategy.kick()
+    begin(served, "key", wait)
     assert entered.wait(PATIENCE)
-    call.leave()
-    strategy.kick()
+    served.rpc.cancelled()
     gate.set()
-    catch_up(strategy)  # it may have to look once more, behind this
-    catch_up(strategy)
+    catch_up(runner)  # it may have to look once more, behind this
+    catch_up(runner)
+    served.loop.run()
     assert [each.messages for each in made[:1]] == [1]
-    assert not hasattr(call, "_push")
-    assert caller.replies == []
-    assert caller.calls_finished == []
+    assert not hasattr(runner.mailboxes["key"], "_push")
+    assert served.sent == []
+    assert served.saying.ended == []

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numaflow_core.flow import Handshake
 
 import numaflow_mapper
 import numaflow_sinker
 import numaflow_sourcetransformer
 from every_kind.samples import NOW, fill, groups, texts
-from numaflow_core.kind import Calls, OpenCalls
+from numaflow_core.flows.batch import ExpectedIds
+from numaflow_core.flows.bidi import Handshake
+from numaflow_core.kind import RpcSpec
 from numaflow_core.values.datum import BaseDatum
 from numaflow_core.wire.buffers import Buffer
 from numaflow_core.wire.status import ProtocolError, StatusCode
@@ -47,8 +48,9 @@ def by_batch(batches: Any, view: Callable[[Any], BaseDatum]) -> Callable[[Buffer
         request = batches.read(message)
         if request is None:
             raise ProtocolError("an eot")
-        batches.take(batches.new_token(), [request])
-        return view(request)
+        datum = view(request)
+        assert batches.id(request) == datum.id
+        return datum
 
     return see
 
@@ -58,7 +60,7 @@ class Wire(NamedTuple):
 
     request: type[Any]
     see: Callable[[Buffer], BaseDatum]
-    calls: Calls | OpenCalls
+    spec: RpcSpec
     method: str
     handshake: Handshake
     id_is_inside: bool
@@ -102,15 +104,12 @@ KINDS = {
     "sink": Wire(
         SinkRequest,
         by_batch(sink_codec._BATCHES, sink_codec.view),
-        sink_codec.calls(_roles.PRIMARY),
+        sink_codec.spec(_roles.PRIMARY),
         "SinkFn",
         sink_codec._HANDSHAKE,
         id_is_inside=True,
     ),
 }
-
-NO_DESK: Any = None
-"""A flow's desk, where no call is to be opened."""
 
 every_kind = pytest.mark.parametrize("wire", KINDS.values(), ids=KINDS)
 
@@ -220,7 +219,7 @@ def test_only_a_handshake_is_one(wire: Wire) -> None:
 @every_kind
 def test_stream_begins_with_a_handshake(wire: Wire) -> None:
     for first in (b"", wire.message("1", [], b"", headers={}, vertex="")):
-        flow: Any = wire.calls.new_flow() if isinstance(wire.calls, Calls) else wire.calls.new_flow(NO_DESK)
+        flow = wire.spec.new_flow()
         with pytest.raises(ProtocolError, match=rf"^{wire.method}: expected handshake as the first message"):
             flow.receive([first])
 
@@ -308,16 +307,16 @@ def batch(request: pytest.FixtureRequest) -> Batch:
     """Makes an encoder for a batch with certain ids; makes an answer; what errors begin with."""
     if request.param == "sink":
         batches: Any = sink_codec._BATCHES
-        codec: Any = sink_codec.calls(_roles.PRIMARY).codec
+        codec: Any = sink_codec.spec(_roles.PRIMARY).codec
         make: Callable[[str], Any] = numaflow_sinker.Response.as_success
     else:
         batches, codec, make = _batch_codec._Batches(), _batch_codec.BATCH.codec, numaflow_mapper.BatchResponse
 
     def encoder(*ids: str) -> Any:
-        token = batches.new_token()
+        expected = ExpectedIds(batches.taker)
         for each in ids:
-            token.expect([each])
-        return codec.encoder(token)
+            expected.expect([each])
+        return codec.encoder(expected)
 
     return encoder, make, f"a {request.param} handler"
 
@@ -385,7 +384,7 @@ def test_answers_are_checked(batch: Batch) -> None:
             "a map stream handler must be a generator, or return an iterable of Message",
         ),
         (
-            sink_codec.calls(_roles.PRIMARY).codec,
+            sink_codec.spec(_roles.PRIMARY).codec,
             "a sink handler must return Responses, or an iterable of Response",
         ),
     ],

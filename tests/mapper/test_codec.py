@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from every_kind.samples import options, tagged, texts
+from numaflow_core.flows.batch import ExpectedIds
 from numaflow_core.wire.buffers import Outgoing
 from numaflow_mapper import BatchResponse, Message, Messages
-from numaflow_mapper._batch_codec import BATCH, _Batches
+from numaflow_mapper._batch_codec import BATCH
 from numaflow_mapper._codec import encode
 from numaflow_mapper._proto.map_pb2 import MapResponse
 from numaflow_mapper._stream_codec import STREAM
@@ -40,9 +41,10 @@ def test_results_are_what_protobuf_reads(id: str, results: list[Message]) -> Non
 
 @given(texts, st.lists(messages, max_size=5))
 def test_results_of_a_batch_are_what_protobuf_reads(id: str, results: list[Message]) -> None:
-    token = _Batches().new_token()
-    token.expect([id])
-    encoder = BATCH.codec.encoder(token)
+    expected = ExpectedIds("a handler")
+    expected.expect([id])
+    codec: Any = BATCH.codec
+    encoder = codec.encoder(expected)
     reply = encoder.add(BatchResponse(id, results))
     assert not isinstance(reply, list)
     assert decoded(reply, id) == results

@@ -1,12 +1,9 @@
 """The codec against bytes that are put together by the upstream schema's field numbers."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
-from numaflow_core.strategy import OpenCall
 
-from numaflow_core.kind import OpenCalls
+from flows.played import Played
+from numaflow_core.kind import RpcSpec, StreamCodec
 from numaflow_core.wire.buffers import Buffer
 from numaflow_reducer import Datum, Message
 from numaflow_reducer._codec import REDUCE, REDUCE_STREAM
@@ -30,35 +27,10 @@ from .wire import (
 WINDOW = window(1_700_000_000_123_456_789, 1_700_000_060_000_000_001)
 
 
-class Desk:
-    """Notes what a flow does."""
-
-    def __init__(self) -> None:
-        self.fed: list[tuple[OpenCall, list[Any], int]] = []
-        self.completed: list[OpenCall] = []
-        self.freed = 0
-        self.later_calls: list[Any] = []
-
-    def begin(self, token: Any) -> OpenCall:
-        return OpenCall(self, token)  # type: ignore[arg-type]
-
-    def feed(self, call: OpenCall, inputs: Sequence[Any], size: int) -> None:
-        self.fed.append((call, list(inputs), size))
-
-    def complete(self, call: OpenCall) -> None:
-        self.completed.append(call)
-
-    def consumed(self, size: int) -> None:
-        self.freed += size
-
-    def later(self, seconds: float, callback: Any) -> None:
-        self.later_calls.append(callback)
-
-
-def feed(*messages: Buffer) -> Desk:
-    desk = Desk()
-    assert WindowFlow(desk).receive(list(messages)) == ()
-    return desk
+def feed(*messages: Buffer) -> Played:
+    stream = Played(WindowFlow())
+    assert stream.receive(*messages) == []
+    return stream
 
 
 def test_a_request_with_everything() -> None:
@@ -73,10 +45,10 @@ def test_a_request_with_everything() -> None:
         bytes_field(5, entry) + bytes_field(6, metadata),
     )
     wire = request(body, operation(OPEN, WINDOW))
-    ((call, inputs, size),) = feed(wire).fed
-    (datum,) = inputs
-    assert size == len(wire)
-    assert call.token.keys == ("k1", "k2")
+    (call,) = feed(wire).calls
+    (datum,) = call.inputs
+    assert call.size == len(wire)
+    assert call.call.keys == ("k1", "k2")
     assert isinstance(datum, Datum)
     assert datum.keys == ["k1", "k2"]
     assert datum.value == b"\x00value\xff"
@@ -86,14 +58,14 @@ def test_a_request_with_everything() -> None:
     assert datum.headers == {"trace": "1"}
     assert datum.previous_vertex == "in"
     assert datum.user_metadata["group"]["key"] == b"\xff"
-    interval = call.token.window.metadata.interval_window
+    interval = call.call.window.metadata.interval_window
     assert (interval.start_ns, interval.end_ns) == (1_700_000_000_123_456_789, 1_700_000_060_000_000_001)
 
 
 def test_each_call_is_fed_once_per_batch() -> None:
     sizes = [len(message(APPEND, WINDOW, [key], b"x")) for key in "ab"]
-    desk = feed(*(message(APPEND, WINDOW, [key], b"x") for key in "abbaa"))
-    assert [(call.token.keys, len(inputs), size) for call, inputs, size in desk.fed] == [
+    stream = feed(*(message(APPEND, WINDOW, [key], b"x") for key in "abbaa"))
+    assert [(call.call.keys, len(call.inputs), call.size) for call in stream.calls] == [
         (("a",), 3, 3 * sizes[0]),
         (("b",), 2, 2 * sizes[1]),
     ]
@@ -121,45 +93,51 @@ def test_forms_of_a_message(size: int) -> None:
     value = b"\xa5" * size
     plain = message(APPEND, WINDOW, value=value)
     messages = [message(OPEN, WINDOW, value=value), plain, *strange_forms(WINDOW, value), plain]
-    desk = feed(*messages)
-    ((call, inputs, size_of_all),) = desk.fed
-    assert call.token.keys == ("key",)
-    assert [(datum.keys, datum.value, datum.event_time_ns) for datum in inputs] == [(["key"], value, SECOND)] * len(
-        messages
-    )
-    assert size_of_all == sum(map(len, messages))
+    stream = feed(*messages)
+    (call,) = stream.calls
+    assert call.call.keys == ("key",)
+    assert [(datum.keys, datum.value, datum.event_time_ns) for datum in call.inputs] == [
+        (["key"], value, SECOND)
+    ] * len(messages)
+    assert call.size == sum(map(len, messages))
 
 
 def test_an_operation_that_names_something_new_is_no_known_one() -> None:
     """A field of the operation that we do not know makes it no other window."""
     strange = operation(APPEND, WINDOW) + bytes_field(9, b"new")
     body = payload(["key"], b"x", SECOND)
-    desk = feed(message(OPEN, WINDOW), request(body, strange), request(body, strange), message(APPEND, WINDOW))
-    assert [len(inputs) for _, inputs, _ in desk.fed] == [4]
+    stream = feed(message(OPEN, WINDOW), request(body, strange), request(body, strange), message(APPEND, WINDOW))
+    assert [len(call.inputs) for call in stream.calls] == [4]
 
 
 @pytest.mark.parametrize("keys", [[], ["a"], ["a", "b"], [""], ["", ""], ["ab"], ["a", ""], ["ü€😀"]], ids=repr)
 def test_keys_are_told_apart(keys: list[str]) -> None:
     others = [other for other in ([], ["a"], ["a", "b"], [""], ["", ""], ["ab"], ["a", ""]) if other != keys]
-    desk = feed(message(OPEN, WINDOW, keys), *(message(APPEND, WINDOW, other) for other in [*others, keys]))
-    assert {call.token.keys: len(inputs) for call, inputs, _ in desk.fed} == {
+    stream = feed(message(OPEN, WINDOW, keys), *(message(APPEND, WINDOW, other) for other in [*others, keys]))
+    assert {call.call.keys: len(call.inputs) for call in stream.calls} == {
         tuple(keys): 2,
         **{tuple(other): 1 for other in others},
     }
 
 
-def results(calls: OpenCalls, *messages: Message) -> list[bytes]:
-    ((call, _, _),) = feed(message(OPEN, WINDOW)).fed
-    encoder = calls.codec.encoder(call.token)
-    replies = [encoder.add(each) for each in calls.codec.items(messages)]
+def codec_of(spec: RpcSpec) -> StreamCodec:
+    assert isinstance(spec.codec, StreamCodec)
+    return spec.codec
+
+
+def results(spec: RpcSpec, *messages: Message) -> list[bytes]:
+    codec = codec_of(spec)
+    (call,) = feed(message(OPEN, WINDOW)).calls
+    encoder = codec.encoder(call.call)
+    replies = [encoder.add(each) for each in codec.items(messages)]
     assert encoder.finish() == ()
     return [bytes(reply) for reply in replies if reply is not None and not isinstance(reply, list)]
 
 
-@pytest.mark.parametrize("calls", [REDUCE, REDUCE_STREAM])
-def test_results(calls: OpenCalls) -> None:
+@pytest.mark.parametrize("spec", [REDUCE, REDUCE_STREAM])
+def test_results(spec: RpcSpec) -> None:
     echo = bytes_field(2, WINDOW)
-    assert results(calls, Message(b"value"), Message(b"", ["a", "b"], ["t1", "t2"]), Message.to_drop()) == [
+    assert results(spec, Message(b"value"), Message(b"", ["a", "b"], ["t1", "t2"]), Message.to_drop()) == [
         echo + bytes_field(1, bytes_field(2, b"value")),
         echo
         + bytes_field(
@@ -181,39 +159,39 @@ def test_a_large_result() -> None:
 
 
 def test_eof_echoes_the_window() -> None:
-    desk = Desk()
-    flow = WindowFlow(desk)
-    flow.receive([message(OPEN, WINDOW), message(APPEND, WINDOW, ["other"])])
-    flow.half_closed()
-    assert [call.token.keys for call in desk.completed] == [("key",), ("other",)]
-    assert list(flow.closed()) == [bytes_field(2, WINDOW) + number_field(3, 1)]
+    stream = feed(message(OPEN, WINDOW), message(APPEND, WINDOW, ["other"]))
+    assert stream.half_close() == []
+    ((first, second),) = stream.closings
+    assert (first.call.keys, second.call.keys) == (("key",), ("other",))
+    assert stream.done(second) == []
+    assert stream.done(first) == [bytes_field(2, WINDOW) + number_field(3, 1)]
 
 
 def test_a_window_with_fields_that_we_do_not_know_is_echoed_too() -> None:
     strange = WINDOW + bytes_field(9, b"new")
-    ((call, _, _),) = feed(message(OPEN, strange)).fed
-    assert call.token.window.response == bytes_field(2, strange)
+    (call,) = feed(message(OPEN, strange)).calls
+    assert call.call.window.response == bytes_field(2, strange)
 
 
 def test_the_same_window_with_another_slot_is_another() -> None:
-    desk = feed(message(OPEN, window(0, SECOND, "0")), message(OPEN, window(0, SECOND, "1")))
-    assert len(desk.fed) == 2
+    stream = feed(message(OPEN, window(0, SECOND, "0")), message(OPEN, window(0, SECOND, "1")))
+    assert len(stream.calls) == 2
 
 
 def test_timestamps_of_the_epoch_are_times() -> None:
-    ((call, _, _),) = feed(message(OPEN, bytes_field(1, timestamp(0)) + bytes_field(2, timestamp(0)))).fed
-    assert call.token.window.metadata.interval_window.start_ns == 0
+    (call,) = feed(message(OPEN, bytes_field(1, timestamp(0)) + bytes_field(2, timestamp(0)))).calls
+    assert call.call.window.metadata.interval_window.start_ns == 0
 
 
 @pytest.mark.parametrize("result", [b"x", 7, [b"x"], ["text"]])
 def test_results_that_make_no_sense(result: object) -> None:
     with pytest.raises(TypeError, match="a reduce handler must return Messages"):
-        REDUCE.codec.items(result)
+        codec_of(REDUCE).items(result)
 
 
 def test_stream_results_that_make_no_sense() -> None:
     with pytest.raises(TypeError, match="a reduce stream handler must be a generator"):
-        REDUCE_STREAM.codec.items(7)
-    ((call, _, _),) = feed(message(OPEN, WINDOW)).fed
+        codec_of(REDUCE_STREAM).items(7)
+    (call,) = feed(message(OPEN, WINDOW)).calls
     with pytest.raises(TypeError, match="a reduce stream handler must make Message objects, got bytes"):
-        REDUCE_STREAM.codec.encoder(call.token).add(b"x")
+        codec_of(REDUCE_STREAM).encoder(call.call).add(b"x")

@@ -1,16 +1,19 @@
 """How handlers are called, by themselves: what they leave to a merged session, and what is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import pytest
 
+from numaflow_core.rpc import Inbox
 from numaflow_sessionreducer import Datum, Message, SessionReducer, SyncSessionReducer
-from numaflow_sessionreducer._codec import SESSION_REDUCE
+from numaflow_sessionreducer._codec import SPEC
 from numaflow_sessionreducer._flow import Session
 
-from .test_flow import A, Call, FakeDesk, datum, expanded, name, opened
+from .test_flow import A, Sessions, datum, expanded, name, opened
+
+CODEC: Any = SPEC.codec
 
 
 class Pushed(SyncSessionReducer):
@@ -53,38 +56,46 @@ class Async(SessionReducer):
         self.log.append(accumulator)
 
 
-class Inputs(Call):
+class Inputs(Inbox):
     """A call whose messages are all there."""
 
+    def __init__(self, call: Any, given: Iterable[Any] = ()) -> None:
+        super().__init__(None, call)  # type: ignore[arg-type]
+        self._given = list(given)
+
     async def inputs(self, view: Callable[[Any], Any] | None = None) -> AsyncIterator[Any]:
-        given, self.inputs_ = self.inputs_, []
+        given, self._given = self._given, []
         for each in given:
             yield each if view is None else view(each)
 
 
+def open_and_expand() -> tuple[Session, list[Any]]:
+    """A session, and what its call is fed with."""
+    stream = Sessions()
+    stream.send(opened(b"1", A), expanded(b"2", A, name(0, 15)))
+    (call,) = stream.calls
+    return call.call, call.inputs
+
+
 def session(*accumulators: bytes, into: bool = False) -> Session:
-    desk = FakeDesk()
-    desk.send(opened(b"1", A), expanded(b"2", A, name(0, 15)))
-    made = desk.calls[0].session
+    made, _ = open_and_expand()
     made.accumulators = list(accumulators)
     made.into = Session(made.identity, b"") if into else None
     return made
 
 
 def push(session: Session, reducer: Any) -> Any:
-    assert SESSION_REDUCE.make_push is not None
-    token, made = SESSION_REDUCE.make_push(lambda keys: reducer, Call(session))
+    assert SPEC.make_push is not None
+    token, made = SPEC.make_push(lambda keys: reducer, Inputs(session))
     assert token is session
     return made
 
 
 def run(session: Session, reducer: Any) -> list[Message]:
-    call = Inputs(session)
-    assert isinstance(session.call, Call)
-    call.inputs_ = list(session.call.inputs_)
+    _, given = open_and_expand()
 
     async def collect() -> list[Message]:
-        token, results = SESSION_REDUCE.codec.call(lambda: reducer, call)
+        token, results = CODEC.call(lambda: reducer, Inputs(session, given))
         assert token is session
         return [result async for result in results]
 
@@ -139,7 +150,7 @@ def test_what_is_no_accumulator(accumulator: object) -> None:
 
 
 def test_what_is_no_result() -> None:
-    items = SESSION_REDUCE.codec.items
+    items = CODEC.items
     assert list(items(None)) == []
     assert list(items(Message(b"1"))) == [Message(b"1")]
     assert list(items(iter([Message(b"1")]))) == [Message(b"1")]
@@ -147,7 +158,7 @@ def test_what_is_no_result() -> None:
         with pytest.raises(TypeError, match="must return a Message, an iterable of Message or None"):
             items(wrong)
     with pytest.raises(TypeError, match="must make Message objects, got bytes"):
-        SESSION_REDUCE.codec.encoder(session()).add(b"bytes")
+        CODEC.encoder(session()).add(b"bytes")
 
 
 def test_an_async_handler_that_turns_out_to_be_none() -> None:

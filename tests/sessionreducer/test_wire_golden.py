@@ -1,10 +1,12 @@
 """The wire against bytes that are put together by the upstream schema's field numbers."""
 
+from typing import Any
+
 from numaflow_sessionreducer import Datum, Message
-from numaflow_sessionreducer._codec import SESSION_REDUCE
+from numaflow_sessionreducer._codec import SPEC
 from numaflow_sessionreducer.testing import decode
 
-from .test_flow import FakeDesk
+from .test_flow import Sessions
 from .wire import (
     APPEND,
     CLOSE,
@@ -34,12 +36,12 @@ def test_a_request_with_everything() -> None:
     metadata = bytes_field(1, b"in") + bytes_field(3, bytes_field(1, b"group") + bytes_field(2, group))
     more = bytes_field(5, entry) + bytes_field(6, metadata)
     wire = whole(payload(["k1", "é"], b"\x00value\xff", NS, -1_000_000, more), operation(OPEN, A))
-    desk = FakeDesk()
-    assert desk.flow.receive([wire]) == []
-    (call,) = desk.calls
-    (datum,) = call.inputs_
+    stream = Sessions()
+    assert stream.receive(wire) == []
+    (call,) = stream.calls
+    (datum,) = call.inputs
     assert call.size == len(wire)
-    assert call.session.identity == (NS, NS + 10 * SECOND, ("k1", "é"))
+    assert call.call.identity == (NS, NS + 10 * SECOND, ("k1", "é"))
     assert isinstance(datum, Datum)
     assert datum.keys == ["k1", "é"]
     assert datum.value == b"\x00value\xff"
@@ -51,7 +53,7 @@ def test_a_request_with_everything() -> None:
 
 
 def test_responses_to_every_operation() -> None:
-    desk = FakeDesk()
+    stream = Sessions()
     sent = [
         message(OPEN, A, value=b"1"),
         message(APPEND, A, value=b"2"),
@@ -60,26 +62,27 @@ def test_responses_to_every_operation() -> None:
         message(CLOSE, AB),
         message(CLOSE, A),
     ]
-    assert desk.flow.receive(sent) == [], "the EOF of the unknown one waits for its turn in the key"
-    for call in list(desk.calls):
-        assert desk.finish(call) == []
-    assert desk.flow.finished(desk.calls[2]) == [eof(AB), eof(A)]
-    assert desk.calls[2].session.response == bytes_field(2, keyed(NS, NS + 15 * SECOND, ["k1", "é"]))
+    assert stream.receive(*sent) == [], "the EOF of the unknown one waits for its turn in the key"
+    for call in list(stream.calls):
+        assert stream.finish(call) == []
+    assert stream.done(stream.calls[2]) == [eof(AB), eof(A)]
+    assert stream.calls[2].call.response == bytes_field(2, keyed(NS, NS + 15 * SECOND, ["k1", "é"]))
 
 
 def test_expanded_bounds_are_those_of_the_second_window() -> None:
-    desk = FakeDesk()
-    desk.flow.receive([message(OPEN, A, value=b"1"), message(EXPAND, A, AB, value=b"2")])
-    (call,) = desk.calls
-    response, datum = call.inputs_[1]
+    stream = Sessions()
+    stream.receive(message(OPEN, A, value=b"1"), message(EXPAND, A, AB, value=b"2"))
+    (call,) = stream.calls
+    response, datum = call.inputs[1]
     assert response == bytes_field(2, AB)
     assert datum.value == b"2"
 
 
 def test_results() -> None:
-    desk = FakeDesk()
-    desk.flow.receive([message(OPEN, A, value=b"1")])
-    encoder = SESSION_REDUCE.codec.encoder(desk.calls[0].session)
+    stream = Sessions()
+    stream.receive(message(OPEN, A, value=b"1"))
+    codec: Any = SPEC.codec
+    encoder = codec.encoder(stream.calls[0].call)
     for made, wire in (
         (Message(b"\x00v\xff", ["a", "b"], ["t1", "t2"]), result(A, ["a", "b"], b"\x00v\xff", ["t1", "t2"])),
         (Message(b"v"), result(A, [], b"v")),
@@ -90,5 +93,5 @@ def test_results() -> None:
         assert decode(reply) == decode(wire)
     assert encoder.add(Message(b"v", ["a"])) == result(A, ["a"], b"v")
     assert encoder.finish() == ()
-    desk.calls[0].session.response = bytes_field(2, AB)
+    stream.calls[0].call.response = bytes_field(2, AB)
     assert encoder.add(Message(b"v", ["a"])) == result(AB, ["a"], b"v"), "by the bounds that hold now"

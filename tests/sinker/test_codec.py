@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from every_kind.samples import groups, options, payloads, texts
 from numaflow_core.constants import MAX_MESSAGE_SIZE
+from numaflow_core.flows.batch import ExpectedIds
 from numaflow_sinker import Message, Response, Status, UserMetadata
-from numaflow_sinker._codec import _BATCHES, calls
+from numaflow_sinker._codec import _BATCHES, spec
 from numaflow_sinker._proto.sink_pb2 import SinkResponse
 from numaflow_sinker._roles import FALLBACK, ON_SUCCESS, PRIMARY, Role
 from numaflow_sinker.testing import _answers
@@ -41,11 +42,11 @@ batches = st.lists(texts, max_size=6, unique=True).flatmap(
 
 def encode(*responses: Response, role: Role = PRIMARY) -> list[bytes]:
     """The messages that a batch is answered with."""
-    codec: Any = calls(role).codec
-    token = _BATCHES.new_token()
+    codec: Any = spec(role).codec
+    ids = ExpectedIds(_BATCHES.taker)
     for response in responses:
-        token.expect([response.id])
-    encoder = codec.encoder(token)
+        ids.expect([response.id])
+    encoder = codec.encoder(ids)
     sent = [encoder.add(response) for response in responses]
     return [bytes(each) for each in (*sent, *encoder.finish()) if each is not None]
 
@@ -106,11 +107,11 @@ def test_large_responses_are_split_far_below_the_limit() -> None:
 
 
 def test_response_leaves_with_those_before_it_once_there_is_enough() -> None:
-    codec: Any = calls(PRIMARY).codec
-    token = _BATCHES.new_token()
+    codec: Any = spec(PRIMARY).codec
+    ids = ExpectedIds(_BATCHES.taker)
     for name in "123":
-        token.expect([name])
-    encoder = codec.encoder(token)
+        ids.expect([name])
+    encoder = codec.encoder(ids)
     assert encoder.add(Response.as_success("1")) is None
     assert [each.id for each in decode([encoder.add(Response.as_serve("2", bytes(MIB)))])] == ["1", "2"]
     assert encoder.add(Response.as_success("3")) is None

@@ -11,8 +11,9 @@ from every_kind.golden import (
     check_equivalent,
     each,
 )
+from numaflow_core.flows.batch import ExpectedIds
 from numaflow_sinker import Message, NackOptions, Response, UserMetadata
-from numaflow_sinker._codec import _BATCHES, _HANDSHAKE, calls, view
+from numaflow_sinker._codec import _BATCHES, _HANDSHAKE, spec, view
 from numaflow_sinker._proto.sink_pb2 import SinkRequest, SinkResponse
 from numaflow_sinker._roles import PRIMARY
 
@@ -138,11 +139,11 @@ def test_handshake_and_eot_that_we_encode_ourselves() -> None:
 
 
 def encoded(*responses: Response) -> bytes:
-    codec: Any = calls(PRIMARY).codec
-    token = _BATCHES.new_token()
-    encoder = codec.encoder(token)
+    codec: Any = spec(PRIMARY).codec
+    ids = ExpectedIds(_BATCHES.taker)
+    encoder = codec.encoder(ids)
     for response in responses:
-        token.expect([response.id])
+        ids.expect([response.id])
         assert encoder.add(response) is None
     (wire,) = encoder.finish()
     return bytes(wire)
