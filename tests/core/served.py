@@ -11,7 +11,7 @@ from numaflow_core.rpc import Rpc, RpcContext, Runner
 from numaflow_core.wire.buffers import Outgoing
 from numaflow_core.wire.status import ProtocolError, Status
 
-MAX_MESSAGE_SIZE = 100 << 20
+MAX_MESSAGE_SIZE = 2 << 20
 
 
 class HandLoop:
