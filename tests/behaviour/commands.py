@@ -18,6 +18,15 @@ results have any.
 ``!collector``      answer with the settings of the garbage collector and how many objects it leaves alone
 ``!chdir FOLDER``   change the working folder
 ``!exit N``         end the process on the spot
+``!fork``           start a process that lives for ever and holds whatever file descriptors this one has; answer with
+                    its process id
+``!close-all GATE`` write a line to GATE.log, close all file descriptors, and never return
+
+Of async handlers only, about what is there for the next call:
+
+``!set``            leave a context variable and a precision of decimals other than they were
+``!cancel``         ask for the cancellation of the handler's own task, and wait for nothing
+``!look``           answer with the variable, the precision, and whether a cancellation is pending
 
 Of batches only:
 
@@ -34,11 +43,15 @@ Of map streams only:
 """
 
 import asyncio
+import decimal
 import gc
 import os
+import signal
 import sys
 import time
+import warnings
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from typing import NoReturn
 
 from behaviour.odd_errors import raise_odd
@@ -79,6 +92,22 @@ def gated(gate: str) -> Iterator[float]:
     note(gate, "-")
 
 
+def fork() -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that there are threads: the new process uses none
+        pid = os.fork()
+    while not pid:
+        signal.pause()
+    return b"%d" % pid
+
+
+def close_all(gate: str) -> NoReturn:
+    note(gate, "+")
+    os.closerange(0, 4096)
+    while True:
+        time.sleep(LONGEST_POLL)
+
+
 def command(name: str, argument: str) -> bytes:
     if name == "!raise":
         fail_on_purpose(argument)
@@ -101,6 +130,8 @@ def command(name: str, argument: str) -> bytes:
         return b"changed"
     if name == "!exit":
         os._exit(int(argument))
+    if name == "!fork":
+        return fork()
     raise AssertionError(f"no such command: {name}")
 
 
@@ -113,6 +144,8 @@ def act(payload: bytes) -> bytes:
     if payload[:1] != b"!":
         return payload
     name, argument = split(payload)
+    if name == "!close-all":
+        close_all(argument)
     if name in ("!block", "!stall", "!raise-later"):
         for seconds in gated(argument):
             time.sleep(seconds)
@@ -120,7 +153,35 @@ def act(payload: bytes) -> bytes:
     return command(name, argument)
 
 
+MARK: ContextVar[str] = ContextVar("MARK", default="unset")
+
+
+def current_task() -> "asyncio.Task[object]":
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
+def look() -> bytes:
+    task = current_task()
+    pending = task.cancelling() > 0 if sys.version_info >= (3, 11) else task._must_cancel
+    return f"{MARK.get()} {decimal.getcontext().prec} {pending}".encode()
+
+
+CLEAN = b"unset 28 False"
+"""What ``!look`` answers where nobody has left anything."""
+
+
 async def act_async(payload: bytes) -> bytes:
+    if payload == b"!set":
+        MARK.set("left behind")
+        decimal.getcontext().prec = 5
+        return look()
+    if payload == b"!cancel":
+        current_task().cancel()
+        return payload
+    if payload == b"!look":
+        return look()
     if payload.startswith((b"!block", b"!raise-later")):
         name, gate = split(payload)
         try:

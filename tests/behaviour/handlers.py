@@ -107,7 +107,7 @@ def kind_map_stream() -> Kind:
 
     async def handle_async(keys: list[str], datum: Datum) -> AsyncIterator[Message]:
         try:
-            if datum.value.startswith(b"!block"):
+            if datum.value.startswith((b"!block", b"!set", b"!cancel", b"!look")):
                 yield Message(await act_async(datum.value), keys=keys)
                 return
             with closing(drip(datum.value)) as results:

@@ -68,7 +68,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--slow-errors", action="store_true", help="the folder of --errors-dir is on a slow disk")
     parser.add_argument("--log", action="store_true", help="log everything to stderr")
     parser.add_argument("--log-fault", choices=["filter", "handler", "closed", "none"], help="logging does not work")
-    parser.add_argument("--hooks", choices=["sync", "async", "raising", "gated"], help="say when hooks are called")
+    hook_sorts = ["sync", "async", "raising", "gated", "one-raising"]
+    parser.add_argument("--hooks", choices=hook_sorts, help="say when hooks are called")
     parser.add_argument("--gate", default="", help="the file that gated hooks and embedded servers wait for")
     parser.add_argument("--shutdown-callback", action="store_true")
     parser.add_argument("--early-signal", action="store_true", help="SIGTERM comes just before the loop runs")
@@ -102,6 +103,19 @@ def hooks(options: argparse.Namespace) -> dict[str, Any]:
     def raising() -> None:
         raise LookupError("no such model")
 
+    def one_raising() -> None:
+        """Raise in one of the workers, while the others wait."""
+        try:
+            os.close(os.open(f"{options.gate}.first", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            started_gated()
+        else:
+            while not os.path.exists(f"{options.gate}.log"):
+                time.sleep(POLL)
+            raising()
+
+    if options.hooks == "one-raising":
+        return {"on_startup": one_raising}
     if options.hooks == "sync":
         return {"on_startup": started, "on_shutdown": stopped}
     if options.hooks == "async":
