@@ -52,7 +52,7 @@ import time
 import warnings
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from behaviour.odd_errors import raise_odd
 
@@ -156,15 +156,9 @@ def act(payload: bytes) -> bytes:
 MARK: ContextVar[str] = ContextVar("MARK", default="unset")
 
 
-def current_task() -> "asyncio.Task[object]":
-    task = asyncio.current_task()
-    assert task is not None
-    return task
-
-
 def look() -> bytes:
-    task = current_task()
-    pending = task.cancelling() > 0 if sys.version_info >= (3, 11) else task._must_cancel
+    task: Any = asyncio.current_task()
+    pending = task.cancelling() > 0 if hasattr(task, "cancelling") else task._must_cancel
     return f"{MARK.get()} {decimal.getcontext().prec} {pending}".encode()
 
 
@@ -178,7 +172,8 @@ async def act_async(payload: bytes) -> bytes:
         decimal.getcontext().prec = 5
         return look()
     if payload == b"!cancel":
-        current_task().cancel()
+        task: Any = asyncio.current_task()
+        task.cancel()
         return payload
     if payload == b"!look":
         return look()

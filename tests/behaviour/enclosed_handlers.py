@@ -1,5 +1,6 @@
 """The handlers under test of kinds whose requests carry no payload: they are told what is enclosed in them."""
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -14,24 +15,30 @@ from behaviour.handlers import NONSENSE, Kind
 from behaviour.messages import EVENT_TIME_SECONDS, RECORDS_OF_A_READ
 from numaflow_core.constants import MAX_MESSAGE_SIZE
 from numaflow_core.flows.serial import SerialFlow
-from numaflow_core.kind import Codec, RpcSpec
+from numaflow_core.kind import RpcSpec
 from numaflow_core.wire.buffers import Buffer
 
-NOTHING: Final = ("", b"")
+
+class _Told(threading.local):
+    """What was enclosed in the request that a thread has decoded last: the one that its handler is called with."""
+
+    now: tuple[str, bytes] = ("", b"")
+
+
+TOLD: Final = _Told()
 
 
 def tell(codecs: ModuleType, name: str) -> None:
-    """Have a kind's calls give their handler one argument more: what is enclosed in the request."""
+    """Have a kind's handler told, with each call, what is enclosed in the request."""
     spec: RpcSpec = vars(codecs)[name]
     codec: Any = spec.codec
 
-    def call(handler: Callable[..., Any], message: Buffer) -> tuple[Any, Any]:
-        token, result = codec.call(partial(handler, told=enclosed(message)), message)
-        return token, result
+    def decode(message: Buffer) -> tuple[Any, tuple[Any, ...]]:
+        TOLD.now = enclosed(message)
+        decoded: tuple[Any, tuple[Any, ...]] = codec.decode(message)
+        return decoded
 
-    # Tracebacks begin with the first frame that is not the SDK's, as which this one is to count.
-    call.__code__ = call.__code__.replace(co_filename=str(codecs.__file__))
-    vars(codecs)[name] = replace(spec, codec=Codec(call, codec.encode))
+    vars(codecs)[name] = replace(spec, codec=replace(codec, decode=decode))
 
 
 def kind_side_input() -> Kind:
@@ -46,15 +53,15 @@ def kind_side_input() -> Kind:
 
     tell(_codec, "RETRIEVE")
 
-    def handle(told: tuple[str, bytes] = NOTHING) -> Response:
-        name, payload = told
+    def handle() -> Response:
+        name, payload = TOLD.now
         try:
             return Response.broadcast_message(enclosure(name, act(payload)))
         except NonsenseWantedError:
             return NONSENSE
 
-    async def handle_async(told: tuple[str, bytes] = NOTHING) -> Response:
-        name, payload = told
+    async def handle_async() -> Response:
+        name, payload = TOLD.now
         try:
             return Response.broadcast_message(enclosure(name, await act_async(payload)))
         except NonsenseWantedError:
@@ -69,9 +76,9 @@ def kind_side_input() -> Kind:
     handlers = {
         "closure": handle,
         "async": handle_async,
-        "lambda": lambda told=NOTHING: handle(told),
+        "lambda": lambda nothing=None: handle(),
         "class": type("Handler", (SideInput,), {"retrieve_handler": staticmethod(handle)})(),
-        "partial": partial(lambda extra, told=NOTHING: handle(told), object()),
+        "partial": partial(lambda extra: handle(), object()),
     }
     return Kind(*servers, handlers)
 
@@ -88,15 +95,15 @@ def kind_serving_store() -> Kind:
 
     tell(_codec, "GET")
 
-    def handle(id: str, told: tuple[str, bytes] = NOTHING) -> list[Payload]:
+    def handle(id: str) -> list[Payload]:
         try:
-            return [Payload("", act(told[1]))]
+            return [Payload("", act(TOLD.now[1]))]
         except NonsenseWantedError:
             return NONSENSE
 
-    async def handle_async(id: str, told: tuple[str, bytes] = NOTHING) -> list[Payload]:
+    async def handle_async(id: str) -> list[Payload]:
         try:
-            return [Payload("", await act_async(told[1]))]
+            return [Payload("", await act_async(TOLD.now[1]))]
         except NonsenseWantedError:
             return NONSENSE
 
@@ -107,11 +114,9 @@ def kind_serving_store() -> Kind:
     handlers = {
         "closure": SimpleNamespace(put=put, get=handle),
         "async": SimpleNamespace(put=put_async, get=handle_async),
-        "lambda": SimpleNamespace(put=put, get=lambda name, told=NOTHING: handle(name, told)),
+        "lambda": SimpleNamespace(put=put, get=lambda name: handle(str(name))),
         "class": type("Handler", (ServingStore,), {"put": staticmethod(put), "get": staticmethod(handle)})(),
-        "partial": SimpleNamespace(
-            put=put, get=partial(lambda extra, name, told=NOTHING: handle(name, told), object())
-        ),
+        "partial": SimpleNamespace(put=put, get=partial(lambda extra, name: handle(name), object())),
     }
     return Kind(ServingStoreServer, ServingStoreAsyncServer, ServingStoreMultiProcServer, handlers)
 

@@ -62,9 +62,7 @@ def test_idle_server_ends_at_once_although_a_pipe_is_held(server: ServerProcess,
     assert server.wait() == 0
 
 
-def test_worker_that_closes_its_pipe_and_lives_on(
-    server: ServerProcess, combination: Combination, gate: Gate
-) -> None:
+def test_worker_that_closes_its_pipe_and_lives_on(server: ServerProcess, combination: Combination, gate: Gate) -> None:
     with server.client() as client:
         talk = Talk(client, combination.kind)
         talk.spread([("one", f"!close-all {gate.path}".encode())])

@@ -226,10 +226,13 @@ def test_unknown_method(served: Served, caplog: pytest.LogCaptureFixture) -> Non
     assert "/test/Nothing" in caplog.text
 
 
-def test_reading_waits_for_release(served: Served) -> None:
-    message = b"x" * (256 * KIB)
-    fits = -(-INITIAL_WINDOW // (len(message) + MESSAGE_COST))
-    requests = Requests(*[message] * 20)
+@pytest.mark.parametrize("size", [0, 256 * KIB])
+def test_reading_waits_for_release(served: Served, size: int) -> None:
+    """Of messages without content, too: each takes memory."""
+    message = b"x" * size
+    fits = INITIAL_WINDOW // (size + MESSAGE_COST) + 1
+    count = fits + 10
+    requests = Requests(*[message] * count)
     call = served.record(requests)
     recorder = served.next_accepted()
     recorder.wait_for("received", fits)
@@ -237,7 +240,7 @@ def test_reading_waits_for_release(served: Served) -> None:
         served.echo()
     assert len(recorder.messages) == fits
     served.on_loop(recorder.stream.release, fits, count_bytes(recorder.messages))
-    recorder.wait_for("received", 20 - fits)
+    recorder.wait_for("received", count - fits)
     requests.close()
     assert list(call) == []
 

@@ -13,7 +13,7 @@ from numaflow_core.runners.loop import LoopRunner
 from .served import Served
 
 PATIENCE = 15.0
-CODEC = Codec(lambda handler, message: (None, handler(message)), lambda token, result: result)
+CODEC = Codec(lambda message: (None, (message,)), lambda token, result: result)
 
 Handler = Callable[[bytes], Awaitable[bytes]]
 

@@ -14,7 +14,7 @@ import numaflow_sourcetransformer
 from every_kind.samples import NOW, fill, groups, texts
 from numaflow_core.flows.batch import ExpectedIds
 from numaflow_core.flows.bidi import Handshake
-from numaflow_core.kind import RpcSpec
+from numaflow_core.kind import Codec, RpcSpec, StreamCodec
 from numaflow_core.values.datum import BaseDatum
 from numaflow_core.wire.buffers import Buffer
 from numaflow_core.wire.status import ProtocolError, StatusCode
@@ -28,13 +28,22 @@ from numaflow_sourcetransformer import _codec as transform_codec
 from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse
 
 
+def handler_arguments(codec: Codec | StreamCodec, message: Buffer) -> Any:
+    """What a handler that takes one message is called with."""
+    if isinstance(codec, Codec):
+        _, arguments = codec.decode(message)
+        return arguments
+    seen: list[tuple[Any, ...]] = []
+    codec.call(lambda *given: seen.append(given), message)
+    return seen[0]
+
+
 def by_call(codec: Any) -> Callable[[Buffer], BaseDatum]:
     """What a handler that takes one message is given."""
 
     def see(message: Buffer) -> BaseDatum:
-        seen: list[tuple[list[str], BaseDatum]] = []
-        codec.call(lambda *given: seen.append(given), message)
-        ((keys, datum),) = seen
+        keys, datum = handler_arguments(codec, message)
+        assert isinstance(datum, BaseDatum)
         assert keys == datum.keys
         return datum
 

@@ -30,8 +30,9 @@ def codec(method: str) -> Any:
 
 def called(method: str, message: bytes) -> object:
     """What a handler is called with."""
-    (argument,) = codec(method).decode(message)[1]
-    return argument
+    _, (given,) = codec(method).decode(message)
+    found: object = given
+    return found
 
 
 def fields_of(data: bytes) -> list[tuple[int, bytes | int]]:

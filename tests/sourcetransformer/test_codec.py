@@ -13,7 +13,7 @@ from numaflow_core.values.times import timestamp_to_ns
 from numaflow_core.wire.buffers import LARGE
 from numaflow_core.wire.protobuf import timestamp
 from numaflow_sourcetransformer import DROP, Message, Messages
-from numaflow_sourcetransformer._codec import call, encode
+from numaflow_sourcetransformer._codec import decode, encode
 from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse
 from numaflow_sourcetransformer.testing import _messages
 
@@ -85,8 +85,8 @@ def test_empty_result_is_a_drop_at_exactly_the_datums_time(nothing: object, seco
     message = SourceTransformRequest()
     message.request.id = "7"
     message.request.event_time.seconds, message.request.event_time.nanos = seconds, nanos
-    body, result = call(lambda keys, datum: nothing, message.SerializeToString())
-    response = SourceTransformResponse.FromString(bytes(encode(body, result)))
+    body, _ = decode(message.SerializeToString())
+    response = SourceTransformResponse.FromString(bytes(encode(body, nothing)))
     assert response.id == "7"
     (drop,) = response.results
     assert list(drop.tags) == [DROP]

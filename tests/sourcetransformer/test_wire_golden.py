@@ -13,7 +13,7 @@ from every_kind.golden import (
 )
 from numaflow_core.values.times import timestamp_to_ns
 from numaflow_sourcetransformer import Datum, Message, NackOptions, UserMetadata
-from numaflow_sourcetransformer._codec import HANDSHAKE, call, encode
+from numaflow_sourcetransformer._codec import HANDSHAKE, decode, encode
 from numaflow_sourcetransformer._proto.sourcetransform_pb2 import SourceTransformRequest, SourceTransformResponse
 from numaflow_sourcetransformer.testing import _result
 
@@ -108,19 +108,17 @@ def test_encodes_to_an_equivalent_message(golden: Golden) -> None:
 
 
 def test_what_a_handler_is_given() -> None:
-    def handler(keys: list[str], datum: Datum) -> None:
-        assert keys == datum.keys == ["k1", "k2"]
-        assert datum.id == "1234-0"
-        assert datum.value == b"\x00\x01payload\xff"
-        assert datum.event_time_ns == 1_700_000_000_123_456_789
-        assert datum.watermark_ns == 1_699_999_999_999_000_000
-        assert datum.headers == {"traceparent": "00-01"}
-        assert datum.previous_vertex == "in"
-        assert datum.system_metadata.value("tracing", "traceparent") == b"00-01"
-        assert datum.user_metadata.as_dict() == {"group": {"a": b"\xff\x00"}}
-
-    request, result = call(handler, FULL_REQUEST.wire)
-    assert (request.id, result) == ("1234-0", None)
+    request, (keys, datum) = decode(FULL_REQUEST.wire)
+    assert request.id == "1234-0"
+    assert keys == datum.keys == ["k1", "k2"]
+    assert datum.id == "1234-0"
+    assert datum.value == b"\x00\x01payload\xff"
+    assert datum.event_time_ns == 1_700_000_000_123_456_789
+    assert datum.watermark_ns == 1_699_999_999_999_000_000
+    assert datum.headers == {"traceparent": "00-01"}
+    assert datum.previous_vertex == "in"
+    assert datum.system_metadata.value("tracing", "traceparent") == b"00-01"
+    assert datum.user_metadata.as_dict() == {"group": {"a": b"\xff\x00"}}
 
 
 def test_what_we_encode_ourselves() -> None:
@@ -150,7 +148,7 @@ def test_drop_for_an_empty_result_is_what_protobuf_writes() -> None:
     response = SourceTransformResponse(id="1234-0")
     result = response.results.add(tags=["U+005C__DROP__"])
     result.event_time.seconds, result.event_time.nanos = 1_700_000_000, 123_456_789
-    request, nothing = call(lambda keys, datum: None, FULL_REQUEST.wire)
-    encoded = encode(request, nothing)
+    request, _ = decode(FULL_REQUEST.wire)
+    encoded = encode(request, None)
     assert SourceTransformResponse.FromString(bytes(encoded)) == response
     assert timestamp_to_ns(result.event_time) == Datum._view(request, request.id).event_time_ns

@@ -135,7 +135,7 @@ class LoopRunner:
             self._relay_due = True
             self.loop.call_soon(self._context.run, self._relay)
 
-    async def _work(self) -> None:
+    async def _work(self) -> None:  # noqa: PLR0912  # all in one: each message passes it
         queue, handler, codec = self._queue, self._handler, self._codec
         one_reply = codec if isinstance(codec, Codec) else None
         task: Any = asyncio.current_task()
