@@ -125,6 +125,8 @@ class RawPeer:
                         found[_text(name)] = _text(value)
                     if "END_STREAM" in frame.flags:
                         return found
+            elif isinstance(frame, DataFrame) and frame.stream_id == stream and "END_STREAM" in frame.flags:
+                return found
             elif isinstance(frame, RstStreamFrame) and frame.stream_id == stream:
                 return {**found, ":reset": str(frame.error_code)}
             elif isinstance(frame, SettingsFrame) and "ACK" not in frame.flags:

@@ -358,5 +358,5 @@ def test_peer_that_leaves_is_not_an_error(served: Served, caplog: pytest.LogCapt
 
 
 def test_grpc_is_imported_only_when_wanted() -> None:
-    code = "import sys, numaflow_core.server, numaflow_core.transport._h2; sys.exit('grpc' in sys.modules)"
+    code = "import sys, numaflow_core.server, numaflow_core.transport.h2; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,8 +1,8 @@
 """Whatever a peer sends, the h2 transport raises nothing, and the next connection works."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 from h2.config import H2Configuration
@@ -24,8 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from numaflow_core.transport import Stream
-from numaflow_core.transport._h2 import H2Transport
-from numaflow_core.transport._h2_protocol import H2Protocol
+from numaflow_core.transport.h2._connection import H2Protocol
 from numaflow_core.wire.buffers import Buffer, count_bytes
 from numaflow_core.wire.status import OK, ProtocolError
 
@@ -101,10 +100,11 @@ class Wire(asyncio.Transport):
         self.closing = True
 
 
-async def converse(transport: H2Transport, chunks: Sequence[bytes]) -> Wire:
+async def converse(chunks: Sequence[bytes]) -> Wire:
     """One connection, from its beginning to its end."""
     wire = Wire()
-    protocol = H2Protocol(transport)
+    connections: set[H2Protocol] = set()
+    protocol = H2Protocol({PATH: Echo}, LIMIT, connections)
     protocol.connection_made(wire)
     for chunk in chunks:
         position = 0
@@ -120,34 +120,39 @@ async def converse(transport: H2Transport, chunks: Sequence[bytes]) -> Wire:
     protocol.connection_lost(None)
     await asyncio.sleep(0)
     assert protocol.closed.done()
+    assert not connections
     return wire
 
 
 def run(chunks: Sequence[bytes]) -> Wire:
     """The conversation, then a proper one on a new connection; what goes wrong in a callback is raised here."""
-    problems: list[dict[str, Any]] = []
+    problems: list[object] = []
 
     async def main() -> Wire:
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-        transport = H2Transport(LIMIT)
-        transport.methods = {PATH: Echo}
-        wire = await converse(transport, chunks)
-        assert not transport.connections
-        await assert_serves(transport)
+        wire = await converse(chunks)
+        await assert_serves()
         return wire
 
-    wire = asyncio.run(main())
+    errors = logging.Handler(logging.ERROR)
+    errors.emit = lambda record: problems.append(record.exc_text or record)  # type: ignore[method-assign]
+    log = logging.getLogger("numaflow_core.transport")
+    log.addHandler(errors)
+    try:
+        wire = asyncio.run(main())
+    finally:
+        log.removeHandler(errors)
     assert not problems
     return wire
 
 
-async def assert_serves(transport: H2Transport) -> None:
+async def assert_serves() -> None:
     client = H2Connection(H2Configuration(client_side=True, header_encoding="utf-8"))
     client.initiate_connection()
     headers = [(":method", "POST"), (":scheme", "http"), (":path", PATH), (":authority", "x")]
     client.send_headers(1, [*headers, ("content-type", "application/grpc"), ("te", "trailers")])
     client.send_data(1, framed(b"hello"), end_stream=True)
-    wire = await converse(transport, [client.data_to_send()])
+    wire = await converse([client.data_to_send()])
     events = client.receive_data(bytes(wire.written))
     assert b"".join(event.data or b"" for event in events if isinstance(event, DataReceived)) == framed(b"hello")
     (trailers,) = (event for event in events if isinstance(event, TrailersReceived))

@@ -314,6 +314,6 @@ def new_transport(options: Options) -> Transport:
         from ..transport._grpcio import GrpcioTransport
 
         return GrpcioTransport(options.max_message_size)
-    from ..transport._h2 import H2Transport
+    from ..transport.h2 import H2Transport
 
     return H2Transport(options.max_message_size)

@@ -32,6 +32,13 @@ _WINDOW: Final = STREAM_WINDOW // 3
 _MAX_STREAMS: Final = 2000
 """Streams of a connection, which grpc does not limit by itself. It refuses those beyond on that connection alone."""
 
+_MAX_METADATA: Final = 64 * 1024
+"""Bytes of a request's headers. More ends the call with RESOURCE_EXHAUSTED."""
+
+_IDENTITY: Final = 1
+"""A set of one encoding, as grpc counts them. It ends calls with any other that it knows as UNIMPLEMENTED, before a
+message is decompressed."""
+
 _MAX_WAITING: Final = 4 * _MAX_STREAMS
 """RPCs that grpc holds until we take them. It ends those beyond as CANCELLED, whoever makes them, and by itself begins
 with that at 1000, at random: a flood of one peer would end the RPCs of others. It takes several peers now."""
@@ -222,6 +229,9 @@ class GrpcioTransport:
             ("grpc.so_reuseport", 0),
             ("grpc.http2.bdp_probe", 0),  # takes a busy machine for a long line, and then holds messages without limit
             ("grpc.http2.lookahead_bytes", INITIAL_WINDOW),
+            ("grpc.compression_enabled_algorithms_bitset", _IDENTITY),
+            ("grpc.max_metadata_size", _MAX_METADATA),
+            ("grpc.absolute_max_metadata_size", _MAX_METADATA),
             ("grpc.max_concurrent_streams", _MAX_STREAMS),
             ("grpc.server.max_pending_requests", _MAX_WAITING),
             ("grpc.server.max_pending_requests_hard_limit", _MAX_WAITING),

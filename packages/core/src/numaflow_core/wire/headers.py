@@ -3,7 +3,6 @@
 import base64
 from typing import Final
 
-from .messages import DECOMPRESSORS
 from .status import OK, ProtocolError, Status, StatusCode
 
 Headers = list[tuple[str, str]]
@@ -12,7 +11,9 @@ _SHOWN: Final = 200
 _PLAIN: Final = frozenset(range(0x20, 0x7F)) - {0x25}
 _TIMEOUT_UNITS: Final = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
-ACCEPT_ENCODING: Final = ("grpc-accept-encoding", ",".join(["identity", *DECOMPRESSORS]))
+ACCEPT_ENCODING: Final = ("grpc-accept-encoding", "identity")
+"""Compressed messages are refused: a few KB may become a thousand times as much, and the platform sends none."""
+
 RESPONSE: Final[Headers] = [(":status", "200"), ("content-type", "application/grpc"), ACCEPT_ENCODING]
 
 
@@ -39,14 +40,22 @@ def parse_timeout(text: str) -> float:
     return int(digits) * _TIMEOUT_UNITS[unit]
 
 
-def check_request(headers: dict[str, str]) -> Headers:
-    """What to answer at once to a request that is not gRPC as we serve it; empty when all is well."""
+def is_grpc(headers: dict[str, str]) -> bool:
+    """Whether a request is gRPC at all."""
+    return headers.get(":method") == "POST" and headers.get("content-type", "").startswith("application/grpc")
+
+
+def not_grpc(headers: dict[str, str]) -> Headers:
+    """The headers of the answer to a request that is not."""
     if headers.get(":method") != "POST":
-        return [(":status", "405"), ("allow", "POST")]
-    if not headers.get("content-type", "").startswith("application/grpc"):
-        return [(":status", "415")]
+        return [(":status", "405"), ("allow", "POST"), ("content-type", "text/plain")]
+    return [(":status", "415"), ("content-type", "text/plain")]
+
+
+def check_request(headers: dict[str, str]) -> Headers:
+    """What to answer at once to a gRPC request that is not as we serve it; empty when all is well."""
     encoding = headers.get("grpc-encoding", "identity")
-    if encoding != "identity" and encoding not in DECOMPRESSORS:
+    if encoding != "identity":
         return [
             *RESPONSE,
             *trailers(Status(StatusCode.UNIMPLEMENTED, f"grpc-encoding {shorten(encoding)!r} is not supported")),

@@ -1,6 +1,5 @@
 """gRPC's length-prefixed messages, cut out of the bytes of a stream. No IO."""
 
-import zlib
 from collections.abc import Sequence
 from struct import Struct
 from typing import Final
@@ -11,12 +10,9 @@ from .status import ProtocolError, StatusCode
 _PREFIX: Final = Struct(">BI")
 PREFIX_SIZE: Final = 5
 
-# A body is allocated at once when its announced size is at most this; a larger one grows with what arrives, so that a
-# five-byte prefix cannot make the server reserve 64 MiB.
-_ALLOCATE_AT_ONCE: Final = 1 << 20
-
-DECOMPRESSORS: Final = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-"""grpc-encoding to zlib's ``wbits``."""
+_ALLOCATE_AT_ONCE: Final = 4
+"""A message is allocated as a whole when this many times of what has come of it is enough; a longer one grows with what
+arrives. So a prefix of five bytes cannot make the server reserve 64 MiB."""
 
 
 def frame_messages(messages: Sequence[Outgoing]) -> list[Outgoing]:
@@ -35,40 +31,45 @@ class MessageReader:
     final place.
     """
 
-    __slots__ = ("_body", "_encoding", "_filled", "_head", "_limit", "_size", "_squeezed")
+    __slots__ = ("_body", "_head", "_limit", "_size", "pending")
 
-    def __init__(self, limit: int, encoding: str = "identity") -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._encoding = encoding
         self._head = b""  # an incomplete prefix
         self._body: bytearray | None = None  # an incomplete message
         self._size = 0
-        self._filled = 0
-        self._squeezed = False
+        self.pending = 0
+        """Bytes of the incomplete message that have come."""
 
     @property
     def incomplete(self) -> bool:
         """Whether the bytes so far end inside of a message."""
         return self._body is not None or bool(self._head)
 
+    @property
+    def missing(self) -> int:
+        """Bytes that the incomplete message still needs, as far as its prefix has told; 0 when there is none."""
+        return self._size - self.pending if self._body is not None else 0
+
     def feed(self, data: memoryview, messages: list[Buffer]) -> None:
         """Take bytes and append the messages that they complete.
 
         Raises:
-            ProtocolError: a message is too large, or compressed in a way that was not agreed.
+            ProtocolError: a message is too large, or compressed.
         """
         body = self._body
         if body is not None:
-            taken = min(self._size - self._filled, len(data))
+            taken = min(self._size - self.pending, len(data))
             if len(body) < self._size:
                 body += data[:taken]
             else:
-                body[self._filled : self._filled + taken] = data[:taken]
-            self._filled += taken
-            if self._filled < self._size:
+                body[self.pending : self.pending + taken] = data[:taken]
+            self.pending += taken
+            if self.pending < self._size:
                 return
             self._body = None
-            messages.append(self._inflate(body) if self._squeezed else body)
+            self.pending = 0
+            messages.append(body)
             data = data[taken:]
         chunk = self._head + data
         self._head = b""
@@ -83,45 +84,25 @@ class MessageReader:
                 append(chunk[position:stop])
                 position = stop
             else:
-                position = self._start(flag, size, chunk, position, messages)
+                self._start(flag, size, chunk, position)
+                return
         self._head = chunk[position:]
 
-    def _start(self, flag: int, size: int, chunk: bytes, position: int, messages: list[Buffer]) -> int:
-        """Begin the message whose prefix ends at ``position``; return where its bytes in ``chunk`` end."""
-        if flag > 1:
+    def _start(self, flag: int, size: int, chunk: bytes, position: int) -> None:
+        """Begin the message whose prefix ends at ``position``, and which is longer than what is left of ``chunk``.
+        Raises: ProtocolError."""
+        if flag == 1:
+            raise ProtocolError("a compressed message; the only encoding here is identity", StatusCode.INTERNAL)
+        if flag:
             raise ProtocolError(f"a gRPC message began with the flag {flag}", StatusCode.INTERNAL)
-        if flag and self._encoding == "identity":
-            raise ProtocolError("a compressed message on a stream without grpc-encoding", StatusCode.INTERNAL)
         if size > self._limit:
             raise ProtocolError(
                 f"received a message of {size} bytes, the limit is {self._limit} (max_message_size)",
                 StatusCode.RESOURCE_EXHAUSTED,
             )
-        stop = min(position + size, len(chunk))
-        self._filled = stop - position
-        if self._filled == size:
-            body: Buffer = chunk[position:stop]
-            messages.append(self._inflate(body) if flag else body)
-            return stop
-        self._size, self._squeezed = size, bool(flag)
-        if size <= _ALLOCATE_AT_ONCE:
+        self._size, self.pending = size, len(chunk) - position
+        if size <= _ALLOCATE_AT_ONCE * self.pending:
             self._body = bytearray(size)
-            self._body[: self._filled] = chunk[position:stop]
+            self._body[: self.pending] = chunk[position:]
         else:
-            self._body = bytearray(chunk[position:stop])
-        return stop
-
-    def _inflate(self, body: Buffer) -> bytes:
-        machine = zlib.decompressobj(DECOMPRESSORS[self._encoding])
-        try:
-            message = machine.decompress(body, self._limit + 1)
-        except zlib.error as error:
-            raise ProtocolError(f"cannot decompress a message: {error}", StatusCode.INTERNAL) from None
-        if len(message) > self._limit:
-            raise ProtocolError(
-                f"a message is larger than {self._limit} bytes (max_message_size) when decompressed",
-                StatusCode.RESOURCE_EXHAUSTED,
-            )
-        if not machine.eof:
-            raise ProtocolError("a compressed message is cut short", StatusCode.INTERNAL)
-        return message
+            self._body = bytearray(chunk[position:])
