@@ -174,3 +174,17 @@ def test_reply_that_is_too_large_is_a_failure_and_nothing_follows_it() -> None:
     assert served.sent == []
     (failure,) = served.failures
     assert "max_message_size" in str(failure)
+
+
+def test_stream_does_not_end_well_when_a_call_is_done_after_a_reply_that_is_too_large() -> None:
+    served, runner = serve()
+    served.say(Begin("a"), Feed([("a", ["in"], 7)]), Close(["a"]))
+    served.rpc.half_closed()
+    served.rpc.released(1, 7)
+    served.rpc.reply(bytes(MAX_MESSAGE_SIZE + 1))
+    served.loop.run()
+    served.rpc.done(runner.inboxes["a"])
+    served.loop.run()
+    assert len(served.failures) == 1
+    assert served.stream.status is None, "the error is about to end it"
+    assert served.saying.ended == []

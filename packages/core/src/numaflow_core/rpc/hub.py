@@ -285,7 +285,7 @@ class Rpc:
         replies = take(self._replies)  # after the others: replies to what is done with are all there
         self._waiting = 0  # a thread may be about to set it to what it was: that thread then schedules another flush
         self.ready = not (self.gone or self._paused)
-        if self.gone:
+        if self.gone or self._mute:
             return
         count, size = len(sizes), sum(sizes)
         for one_count, one_size in released:
@@ -371,7 +371,7 @@ class Rpc:
 
     def _settle(self) -> None:
         """See whether the stream has come to its end."""
-        if self.unanswered or self.gone or self._replies:
+        if self.unanswered or self.gone or self._mute or self._replies:
             return
         if self._half_closed and not self._inboxes:
             self._stream.finish(OK)
