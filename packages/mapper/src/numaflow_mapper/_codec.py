@@ -3,11 +3,22 @@
 from functools import partial
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from numaflow_core.flows.bidi import BidiFlow, handshake
 from numaflow_core.kind import Codec, RpcSpec
 from numaflow_core.values.messages import messages_of
 from numaflow_core.wire.buffers import Buffer, Outgoing
-from numaflow_core.wire.protobuf import SIZES, heads, reader, results_encoder, tag, write_user_metadata
+from numaflow_core.wire.protobuf import (
+    SIZES,
+    heads,
+    parser,
+    reader,
+    results_encoder,
+    tag,
+    unreadable,
+    write_user_metadata,
+)
 from numaflow_core.wire.status import ProtocolError
 
 from ._datatypes import Datum, Message, Messages
@@ -16,6 +27,8 @@ from ._proto.map_pb2 import MapRequest, MapResponse
 METHOD: Final = "MapFn"
 
 read = reader(MapRequest)
+_parse = parser(MapRequest)
+_new = object.__new__
 _view = Datum._view
 _ID: Final = tag(MapResponse.ID_FIELD_NUMBER)
 _IDS: Final = heads(MapResponse.ID_FIELD_NUMBER)
@@ -29,12 +42,17 @@ def check_request(request: MapRequest) -> None:
 
 def decode(message: Buffer) -> tuple[str, tuple[list[str], Datum]]:
     """A message to the request's id, and the handler's arguments."""
-    request = read(message)
+    try:
+        request = _parse(message)
+    except DecodeError as error:
+        raise unreadable(MapRequest, error) from None
     request_id = request.id
     if not request_id:
         check_request(request)
     body = request.request
-    return request_id, (body.keys[:], _view(body, request_id))
+    datum = _new(Datum)
+    datum._request, datum._id = body, request_id
+    return request_id, (body.keys[:], datum)
 
 
 def view(request: MapRequest) -> Datum:
@@ -67,7 +85,8 @@ encode_results = results_encoder(
 
 def encode(request_id: str, result: object) -> Outgoing:
     """A handler's result to the response."""
-    return encode_results(beginning(request_id), messages_of(result, Messages, "a map handler"))
+    messages = result._items if type(result) is Messages else messages_of(result, Messages, "a map handler")
+    return encode_results(beginning(request_id), messages)
 
 
 def eot(request_id: str = "") -> bytes:

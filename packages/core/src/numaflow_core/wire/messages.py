@@ -15,11 +15,18 @@ _ALLOCATE_AT_ONCE: Final = 4
 arrives. So a prefix of five bytes cannot make the server reserve 64 MiB."""
 
 
+_PREFIXES: Final = [_PREFIX.pack(0, size) for size in range(4096)]
+"""Those of most messages."""
+
+
 def frame_messages(messages: Sequence[Outgoing]) -> list[Outgoing]:
     """Messages with their prefixes, uncompressed."""
-    pack = _PREFIX.pack
+    sizes = list(map(len, messages))
     pieces: list[Outgoing] = [b""] * (2 * len(messages))
-    pieces[0::2] = [pack(0, len(message)) for message in messages]
+    if max(sizes, default=0) < len(_PREFIXES):
+        pieces[0::2] = map(_PREFIXES.__getitem__, sizes)
+    else:
+        pieces[0::2] = [_PREFIX.pack(0, size) for size in sizes]
     pieces[1::2] = messages
     return pieces
 
@@ -76,16 +83,15 @@ class MessageReader:
         position, end = 0, len(chunk)
         unpack, append = _PREFIX.unpack_from, messages.append
         limit = min(end, self._limit)  # a whole message in this chunk is no longer than the chunk
-        while end - position >= PREFIX_SIZE:
+        last = end - PREFIX_SIZE
+        while position <= last:
             flag, size = unpack(chunk, position)
-            position += PREFIX_SIZE
-            stop = position + size
-            if stop <= end and not flag and size <= limit:
-                append(chunk[position:stop])
-                position = stop
-            else:
-                self._start(flag, size, chunk, position)
+            start = position + 5
+            position = start + size
+            if position > end or flag or size > limit:
+                self._start(flag, size, chunk, start)
                 return
+            append(chunk[start:position])
         self._head = chunk[position:]
 
     def _start(self, flag: int, size: int, chunk: bytes, position: int) -> None:

@@ -20,10 +20,9 @@ from .status import ProtocolError, StatusCode
 _M = TypeVar("_M", bound=WireMessage)
 
 
-def reader(message: type[_M]) -> Callable[[Buffer], _M]:
+def parser(message: type[_M]) -> Callable[[Buffer], _M]:
     """A function that parses what a transport delivers: bytes, and a bytearray where a message came in pieces, which
-    the first releases of protobuf 5 have to be given as bytes. It raises ``ProtocolError`` for what is no message of
-    that class."""
+    the first releases of protobuf 5 have to be given as bytes. It raises ``DecodeError``."""
     parse: Callable[..., _M] = message.FromString
     try:
         parse(bytearray())
@@ -33,13 +32,23 @@ def reader(message: type[_M]) -> Callable[[Buffer], _M]:
         def parse(data: Buffer) -> _M:
             return from_string(bytes(data))
 
-    name = message.__name__
+    return parse
+
+
+def unreadable(message: type[WireMessage], error: DecodeError) -> ProtocolError:
+    """What ends a stream on which something came that is no message of that class."""
+    return ProtocolError(f"cannot parse a {message.__name__}: {error}", StatusCode.INTERNAL)
+
+
+def reader(message: type[_M]) -> Callable[[Buffer], _M]:
+    """A function that parses as ``parser`` does, and raises ``ProtocolError`` for what is no message of that class."""
+    parse = parser(message)
 
     def read(data: Buffer) -> _M:
         try:
             return parse(data)
         except DecodeError as error:
-            raise ProtocolError(f"cannot parse a {name}: {error}", StatusCode.INTERNAL) from None
+            raise unreadable(message, error) from None
 
     return read
 
@@ -146,26 +155,17 @@ def results_encoder(
     sizes = SIZES
     join = b"".join
 
-    def encode_one(response: bytes, message: _Message) -> Outgoing | None:
-        """The same for one short message with one key: nearly all are such. ``None`` for any other."""
-        keys, payload = message._keys, message._value
-        if len(keys) != 1:
-            return None
-        key = keys[0].encode()
-        head = more(message)
-        key_size, size = len(key), len(payload)
-        if len(head) + key_size + size > _SHORT:
-            return None
-        value_head = value_heads[size]
-        key_head = keys_heads[key_size]
-        body = len(head) + len(key_head) + key_size + len(value_head) + size
-        return join((response, results_heads[body], head, key_head, key, value_head, payload))
-
     def encode(response: bytes, messages: Sequence[_Message]) -> Outgoing:
-        if len(messages) == 1:
-            encoded = encode_one(response, messages[0])
-            if encoded is not None:
-                return encoded
+        if len(messages) == 1:  # and short, with one key: nearly all are such
+            message = messages[0]
+            names, payload = message._keys, message._value
+            if len(names) == 1 and len(payload) < _SHORT:
+                name = names[0].encode()
+                rest = more(message)
+                if len(rest) + len(name) + len(payload) <= _SHORT:
+                    value_head, key_head = value_heads[len(payload)], keys_heads[len(name)]
+                    inside = len(rest) + len(key_head) + len(name) + len(value_head) + len(payload)
+                    return join((response, results_heads[inside], rest, key_head, name, value_head, payload))
         pieces: list[Buffer] = []
         for message in messages:
             head = more(message)

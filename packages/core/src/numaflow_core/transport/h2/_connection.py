@@ -69,6 +69,7 @@ class H2Protocol(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)
         self._out.drop()
+        self._in.give_back()
         if self._parting is not None:
             self._parting.cancel()
         self._lose_streams()

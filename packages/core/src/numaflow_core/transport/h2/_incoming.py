@@ -86,6 +86,11 @@ class FramesIn:
         """Where to read to."""
         return self._view[self._filled :]
 
+    def give_back(self) -> None:
+        """Let go of the buffer: the connection is lost, and what is left of it waits for the garbage collector."""
+        self._buffer = bytearray()
+        self._view = memoryview(self._buffer)
+
     def read(self, size: int) -> None:
         """So many bytes were read. Raises: h2's ProtocolError."""
         self._filled += size
