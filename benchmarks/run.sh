@@ -44,7 +44,7 @@ if [ -z "${NO_RUST:-}" ]; then
         echo "benchmarks/run.sh: install cargo (https://rustup.rs), or set NO_RUST=1" >&2
         exit 1
     fi
-    cargo build --quiet --locked --release --manifest-path benchmarks/rust_peer/Cargo.toml --target-dir .bench/rust
+    cargo build --quiet --release --manifest-path benchmarks/rust_peer/Cargo.toml --target-dir .bench/rust
 fi
 
 program=compare
