@@ -14,7 +14,7 @@ from numaflow_core.testing import RawStream, UdfClient
 
 from .wire import APPEND, CLOSE, MAX_UTC, OPEN, SECOND, Reply, keyed_window, parse, payload, request
 
-__all__ = ["Launch", "combination", "gate", "launch", "server", "shared_server"]
+__all__ = ["Launch", "combination", "gate", "launch", "pytest_generate_tests", "server", "shared_server"]
 
 SERVERS: Final = Path(__file__).with_name("servers.py")
 RPC: Final = ACCUMULATOR.rpc
@@ -26,7 +26,7 @@ def kind(handler: str) -> KindCase:
     return replace(ACCUMULATOR, name=handler, script=SERVERS)
 
 
-combination = each_combination(kind("echo"))
+combination, pytest_generate_tests = each_combination(kind("echo"))
 
 
 @pytest.fixture

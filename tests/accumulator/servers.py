@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Any
 
 from accumulator.handlers import BODIES, Body
-from behaviour.commands import act, act_async, note
+from behaviour.commands import act, act_async, note, report_errors_to
 from numaflow_accumulator import (
     Accumulator,
     AccumulatorAsyncServer,
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--grace", type=float)
     options = parser.parse_args()
+    report_errors_to("/nonexistent/errors")
     made_with = BODIES[options.kind], f"{options.sock}.closed"
     settings: dict[str, Any] = {
         "init_args": made_with,

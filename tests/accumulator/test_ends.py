@@ -1,5 +1,7 @@
 """Errors of handlers and the end of the server, for every server type, over both transports."""
 
+import signal
+
 from behaviour.harness import Gate
 
 from .conftest import Launch, Stream, closed
@@ -30,7 +32,7 @@ def test_a_close_is_answered_after_sigterm(launch: Launch, gate: Gate) -> None:
         stream.send(["a"], b"again", time=100)
         stream.send(["b"], b"other", time=100)
         assert stream.receive().value == b"other"
-        server.process.terminate()
+        server.send_signal(signal.SIGTERM)
         gate.open()
         replies = [parse(reply) for reply in stream.raw.rest(15)]
         assert [reply.value for reply in replies] == [b"closed after 1", b"", b"again"]

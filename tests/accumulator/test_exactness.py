@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from behaviour.harness import ServerProcess
@@ -20,9 +20,6 @@ from .loopback import Loopback
 from .windower import History, Request, check, histories, windowed
 from .wire import CLOSE, Reply, parse
 
-HISTORIES = 250
-FLOWS = 1500
-
 SERVERS: list[tuple[ServerType, list[str]]] = [
     ("sync", []),
     ("async", []),
@@ -30,12 +27,6 @@ SERVERS: list[tuple[ServerType, list[str]]] = [
     ("multiproc", ["--workers", "3"]),
     ("multiproc", ["--workers", "3", "--colour", "async"]),
 ]
-
-thorough = settings(
-    deadline=None,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda server: "-".join([server[0], *server[1][1::2]]))
@@ -68,7 +59,6 @@ def drive(client: UdfClient, requests: Sequence[Request | None]) -> list[Reply]:
 def test_every_history_gives_what_the_model_says(running: ServerProcess) -> None:
     with running.client() as client:
 
-        @settings(thorough, max_examples=HISTORIES)
         @given(histories())
         def run(history: History) -> None:
             requests, lives = windowed(history)
@@ -79,7 +69,7 @@ def test_every_history_gives_what_the_model_says(running: ServerProcess) -> None
 
 
 @pytest.mark.timeout(300)
-@settings(thorough, max_examples=FLOWS)
+@settings(max_examples=6 * settings().max_examples)
 @given(histories(), st.integers(0, 1 << 32).map(Random))
 def test_every_order_of_calls_gives_what_the_model_says(history: History, random: Random) -> None:
     requests, lives = windowed(history)
@@ -92,7 +82,6 @@ def test_every_order_of_calls_gives_what_the_model_says(history: History, random
     assert not loopback.flow._closing
 
 
-@settings(thorough, max_examples=100)
 @given(histories())
 def test_workers_get_all_requests_of_a_key(history: History) -> None:
     requests, lives = windowed(history)

@@ -54,6 +54,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
+import numaflow_core.constants
 from behaviour.odd_errors import raise_odd
 
 POLL = 0.01
@@ -71,6 +72,13 @@ ActAsync = Callable[[bytes], Awaitable[bytes]]
 
 class NonsenseWantedError(Exception):
     """Carries what a handler is to return in place of an answer."""
+
+
+def report_errors_to(folder: str) -> None:
+    """Set what is a constant of the platform's, in all modules that have it by now."""
+    for module in [numaflow_core.constants, *sys.modules.values()]:
+        if "RUNTIME_ERRORS_DIR" in vars(module):
+            vars(module)["RUNTIME_ERRORS_DIR"] = folder
 
 
 def fail_on_purpose(text: str) -> NoReturn:

@@ -4,6 +4,16 @@ from .fixtures import Launch, each_combination, gate, launch, only, server, shar
 from .kinds import KINDS
 from .targets import target
 
-__all__ = ["Launch", "combination", "gate", "launch", "only", "server", "shared_server", "target"]
+__all__ = [
+    "Launch",
+    "combination",
+    "gate",
+    "launch",
+    "only",
+    "pytest_generate_tests",
+    "server",
+    "shared_server",
+    "target",
+]
 
-combination = each_combination(*KINDS)
+combination, pytest_generate_tests = each_combination(*KINDS)

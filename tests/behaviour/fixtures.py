@@ -1,6 +1,7 @@
 """Fixtures of suites whose servers are processes. Their ``conftest.py`` imports them, and says with
 ``each_combination`` which servers they are for."""
 
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,31 +10,46 @@ from typing import Any
 import pytest
 
 from .harness import Gate, ServerProcess
-from .kinds import COMBINATIONS, Combination, KindCase, combinations
+from .kinds import Combination, KindCase, combinations, each_pair, one_kind_of_each_flow
 
 Launch = Callable[..., ServerProcess]
 
 
-def each_combination(*kinds: KindCase) -> Any:
-    """The fixture ``combination``: the kinds with each server type over each transport."""
+def each_combination(*kinds: KindCase) -> tuple[Any, Callable[[pytest.Metafunc], None]]:
+    """The fixture ``combination``, and ``pytest_generate_tests``, which says what it is in each test of a suite.
 
-    @pytest.fixture(params=combinations(*kinds), ids=lambda combination: combination.id, scope="session")
+    The option ``--servers`` chooses: with ``all`` it is each of these kinds, with each server type over each transport;
+    with ``flows`` it is one kind of each flow, not the same one in all tests; and with ``pairs`` it is so many of these
+    that each flow is seen with each server type, and both with each transport. ``--part`` chooses a part of that.
+    """
+    offered = combinations(*kinds)
+
+    @pytest.fixture(scope="session")
     def combination(request: pytest.FixtureRequest) -> Combination:
         chosen: Combination = request.param
         return chosen
 
-    return combination
+    def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+        if "combination" not in metafunc.fixturenames:
+            return
+        number = zlib.crc32(f"{metafunc.module.__name__} {metafunc.function.__name__}".encode())
+        choices = [mark.args[0] for mark in metafunc.definition.iter_markers("only")]
+        chosen = [each for each in offered if all(choose(each) for choose in choices)]
+        servers = metafunc.config.getoption("--servers")
+        if servers != "all":
+            chosen = one_kind_of_each_flow(chosen, number)
+        if servers == "pairs":
+            chosen = each_pair(chosen, number)
+        part, parts = map(int, metafunc.config.getoption("--part").split("/"))
+        chosen = [each for place, each in enumerate(chosen, number) if place % parts == part]
+        metafunc.parametrize("combination", chosen, indirect=True, scope="session", ids=lambda each: each.id)
+
+    return combination, pytest_generate_tests
 
 
 def only(choose: Callable[[Combination], object]) -> pytest.MarkDecorator:
     """A mark for tests that concern some of the combinations."""
-    return pytest.mark.parametrize(
-        "combination",
-        [each for each in COMBINATIONS if choose(each)],
-        ids=lambda combination: combination.id,
-        indirect=True,
-        scope="session",
-    )
+    return pytest.mark.only.with_args(choose)
 
 
 class SharedServer:

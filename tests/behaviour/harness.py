@@ -2,9 +2,7 @@
 
 import os
 import signal
-import subprocess
 import sys
-import uuid
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -15,10 +13,10 @@ from typing import Final
 from numaflow_core.testing import UdfClient
 
 from .kinds import CONCURRENCY, THREADS, WORKERS, Combination
+from .processes import environ, start
 
-TESTS: Final = Path(__file__).parents[1]
-PATIENCE: Final = 15.0
-"""Seconds for what should happen at once: long enough for a busy machine, far below any test's own blocking."""
+PATIENCE: Final = 60.0
+"""Seconds for what should happen at once: long enough for a machine that is slow and busy."""
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
@@ -83,18 +81,6 @@ def resident(pid: int) -> int:
     return total
 
 
-def marked(mark: str) -> list[int]:
-    """The living processes that have ``mark`` in their environment."""
-    found = []
-    for environment in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if mark.encode() in environment.read_bytes():
-                found.append(int(environment.parent.name))
-        except OSError:
-            continue  # it has ended, or is none of ours
-    return [pid for pid in found if is_alive(pid)]
-
-
 class Gate:
     """Holds handlers that were sent ``!block`` or ``!stall`` with its path."""
 
@@ -152,7 +138,11 @@ class Gate:
 
 
 class ServerProcess:
-    """A kind's script in a process of its own, in a process group of its own. Use it in a ``with`` statement."""
+    """A kind's script in a process and a session of its own. Use it in a ``with`` statement.
+
+    The process is a fork of an interpreter that has imported what servers need. With ``anew`` it is an interpreter of
+    its own, as with a ``command`` in place of the script's, or a ``prefix`` of the command.
+    """
 
     def __init__(
         self,
@@ -161,6 +151,7 @@ class ServerProcess:
         *options: str | Path | int | float,
         prefix: Sequence[str] = (),
         command: Sequence[str | Path] = (),
+        anew: bool = False,
         env: dict[str, str] | None = None,
         name: str = "server",
     ) -> None:
@@ -184,26 +175,21 @@ class ServerProcess:
         unset = {part for pair in pairwise(given) if pair[1] == "unset" for part in pair}
         arguments = [str(part) for key, value in defaults.items() if key not in given for part in (key, value)]
         arguments += [part for part in given if part not in unset]
-        self._mark = f"SERVER_UNDER_TEST={uuid.uuid4()}"
-        name_of_mark, _, value = self._mark.partition("=")
-        environment = {
-            **os.environ,
-            "PYTHONUNBUFFERED": "1",
-            "PYTHONPATH": os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])]),
-            name_of_mark: value,
-            **(env or {}),
-        }
+        environment = environ(**(env or {}))
         for variable in ("NUMAFLOW_UD_CONTAINER_TYPE", "NUMAFLOW_TRANSPORT", "MAX_THREADS", "MAX_CONCURRENCY"):
             if variable not in (env or {}):
                 environment.pop(variable, None)
+        is_program = bool(anew or prefix or command)
+        script = str(combination.kind.script)
+        interpreter = (sys.executable, script) if is_program else (script,)
         with self._stdout.open("wb") as stdout, self._stderr.open("wb") as stderr:
-            self.process = subprocess.Popen(
-                [*prefix, *map(str, command or (sys.executable, combination.kind.script)), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                stderr=stderr,
+            self.process = start(
+                [*prefix, *map(str, command or interpreter), *arguments],
+                is_program=is_program,
+                needs_grpc="--transport" not in given and combination.transport == "grpcio",
+                stdout=stdout.fileno(),
+                stderr=stderr.fileno(),
                 env=environment,
-                start_new_session=True,
             )
 
     @property
@@ -228,7 +214,7 @@ class ServerProcess:
         """The exit status; a negative one is the signal that ended the process."""
         try:
             return self.process.wait(timeout)
-        except subprocess.TimeoutExpired:
+        except TimeoutError:
             raise AssertionError(f"the server has not ended in {timeout} s:\n{self.stderr()}") from None
 
     def stdout(self) -> str:
@@ -246,20 +232,13 @@ class ServerProcess:
     def client(self) -> UdfClient:
         return UdfClient(str(self.sock))
 
-    def is_alive(self) -> bool:
-        return self.process.poll() is None
+    def is_alive(self, timeout: float = 0) -> bool:
+        """Whether the process runs, or runs on for some seconds."""
+        return self.process.poll(timeout) is None
 
     def kill(self) -> None:
-        """End the process and whatever it has left behind.
-
-        Its process id, and its group's, may belong to somebody else once it was waited for: so those that are killed
-        here are recognised by a mark in their environment.
-        """
-        if self.is_alive():
-            self.process.kill()
-        for pid in marked(self._mark):
-            os.kill(pid, signal.SIGKILL)
-        self.process.wait()
+        """End the process and whatever it has left behind."""
+        self.process.end()
 
     def __enter__(self) -> "ServerProcess":
         return self

@@ -2,12 +2,11 @@
 one of the modules of handlers; every test of this folder then runs for it.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Final, Literal, NamedTuple, TypeVar
+from typing import Final, Literal, NamedTuple
 
 from numaflow_accumulator._proto.accumulator_pb2 import AccumulatorResponse
 from numaflow_accumulator._version import __version__ as accumulator_version
@@ -57,16 +56,14 @@ TransportName = Literal["h2", "grpcio"]
 
 TYPES: Final[tuple[ServerType, ...]] = ("sync", "async", "multiproc")
 
-_T = TypeVar("_T")
-
 SCRIPT: Final = Path(__file__).with_name("servers.py")
 
 THREADS: Final = 4
-CONCURRENCY: Final = 40
+CONCURRENCY: Final = 12
 WORKERS: Final = 2
 """What ``servers.py`` is started with, where a test does not say otherwise."""
 
-RPCS_AT_ONCE: Final = 200
+RPCS_AT_ONCE: Final = 60
 """How many RPCs a test has open at once, at most: each costs its client some threads."""
 
 
@@ -75,6 +72,9 @@ class KindCase:
     """One kind, in messages that are encoded already."""
 
     name: str
+    flow: str
+    """The order of messages on its streams. Kinds that share one differ in their messages only."""
+
     types: Sequence[ServerType] = TYPES
     script: Path = SCRIPT
     """What runs a server of the kind."""
@@ -212,6 +212,7 @@ class Combination(NamedTuple):
 
 MAP: Final = KindCase(
     name="map",
+    flow="bidi",
     service="map.v1.Map",
     method="MapFn",
     sdk=f"numaflow-mapper {mapper_version}",
@@ -225,16 +226,18 @@ MAP: Final = KindCase(
 MAP_STREAM: Final = replace(
     MAP,
     name="map stream",
+    flow="streamed",
     info_metadata={"MAP_MODE": "stream-map"},
     is_end=lambda reply: MapResponse.FromString(reply).status.eot,
 )
 
 BATCH_MAP: Final = replace(
-    MAP_STREAM, name="batch map", info_metadata={"MAP_MODE": "batch-map"}, closing=(eot(MapRequest()),)
+    MAP_STREAM, name="batch map", flow="batch", info_metadata={"MAP_MODE": "batch-map"}, closing=(eot(MapRequest()),)
 )
 
 TRANSFORM: Final = KindCase(
     name="source transform",
+    flow="bidi",
     service="sourcetransformer.v1.SourceTransform",
     method="SourceTransformFn",
     sdk=f"numaflow-sourcetransformer {transformer_version}",
@@ -246,6 +249,7 @@ TRANSFORM: Final = KindCase(
 
 SINK: Final = KindCase(
     name="sink",
+    flow="batch",
     service="sink.v1.Sink",
     method="SinkFn",
     sdk=f"numaflow-sinker {sinker_version}",
@@ -259,6 +263,7 @@ SINK: Final = KindCase(
 
 REDUCE: Final = KindCase(
     name="reduce",
+    flow="keyed",
     service="reduce.v1.Reduce",
     method="ReduceFn",
     sdk=f"numaflow-reducer {reducer_version}",
@@ -278,6 +283,7 @@ REDUCE_STREAM: Final = replace(REDUCE, name="reduce stream", joins_same_ids=Fals
 
 SESSION_REDUCE: Final = KindCase(
     name="session reduce",
+    flow="session",
     service="sessionreduce.v1.SessionReduce",
     method="SessionReduceFn",
     sdk=f"numaflow-sessionreducer {sessionreducer_version}",
@@ -294,6 +300,7 @@ SESSION_REDUCE: Final = KindCase(
 
 ACCUMULATOR: Final = KindCase(
     name="accumulator",
+    flow="accumulator",
     service="accumulator.v1.Accumulator",
     method="AccumulateFn",
     sdk=f"numaflow-accumulator {accumulator_version}",
@@ -310,6 +317,7 @@ ACCUMULATOR: Final = KindCase(
 
 SOURCE: Final = KindCase(
     name="source",
+    flow="serial",
     types=("sync", "async"),
     service="source.v1.Source",
     method="ReadFn",
@@ -324,6 +332,7 @@ SOURCE: Final = KindCase(
 
 SIDE_INPUT: Final = KindCase(
     name="side input",
+    flow="unary",
     service="sideinput.v1.SideInput",
     method="RetrieveSideInput",
     sdk=f"numaflow-sideinput {sideinput_version}",
@@ -339,6 +348,7 @@ SIDE_INPUT: Final = KindCase(
 
 SERVING_STORE: Final = KindCase(
     name="serving store",
+    flow="unary",
     service="serving.v1.ServingStore",
     method="Get",
     sdk=f"numaflow-servingstore {servingstore_version}",
@@ -360,23 +370,27 @@ KINDS: Final = (
 TRANSPORTS: Final[tuple[TransportName, ...]] = ("h2", "grpcio")
 
 
-def part(rows: Iterable[Sequence[_T]]) -> list[_T]:
-    """All of them, or a part, as the environment's ``BEHAVIOUR_PART`` says. A row holds the ways to run a kind: ``0/6``
-    to ``5/6`` have every kind once, and ``0/12`` to ``11/12`` have every second one, the even and the odd ones by
-    turns, and so on; the ways differ from part to part and from kind to kind. Where a kind has fewer than six ways,
-    some of them are in two parts."""
-    number, parts = map(int, os.environ.get("BEHAVIOUR_PART", "0/1").split("/"))
-    ways = len(TYPES) * len(TRANSPORTS)
-    found = []
-    for row_number, row in enumerate(rows):
-        chosen = {way % len(row) for way in range(ways) if (way * parts // ways + row_number) % parts == number}
-        found += [row[index] for index in sorted(chosen)]
-    return found
-
-
 def combinations(*kinds: KindCase) -> list[Combination]:
-    """The kinds with each server type over each transport, or a part of them."""
-    return part([Combination(kind, type_, name) for type_ in kind.types for name in TRANSPORTS] for kind in kinds)
+    """The kinds with each server type over each transport."""
+    return [Combination(kind, type_, name) for kind in kinds for type_ in kind.types for name in TRANSPORTS]
 
 
-COMBINATIONS: Final = combinations(*KINDS)
+def one_kind_of_each_flow(offered: Sequence[Combination], number: int) -> list[Combination]:
+    """For each flow, server type and transport one of the combinations that have them; which, depends on a number."""
+    groups: dict[tuple[str, ServerType, TransportName], list[Combination]] = {}
+    for each in offered:
+        groups.setdefault((each.kind.flow, each.type, each.transport), []).append(each)
+    return [group[(number + place) % len(group)] for place, group in enumerate(groups.values())]
+
+
+def each_pair(offered: Sequence[Combination], number: int) -> list[Combination]:
+    """Some of these combinations, in which each flow is seen with each server type, and both with each transport."""
+    flows = list(dict.fromkeys(each.kind.flow for each in offered))
+    types = {flow: list(dict.fromkeys(each.type for each in offered if each.kind.flow == flow)) for flow in flows}
+    return [
+        each
+        for each in offered
+        if len(flows) == 1
+        or len(types[each.kind.flow]) == 1
+        or (flows.index(each.kind.flow) + TYPES.index(each.type) + TRANSPORTS.index(each.transport) + number) % 2
+    ]

@@ -1,5 +1,6 @@
 """A peer that writes frames as it likes, right or wrong: sockets, ``hyperframe`` and ``hpack``, no protocol logic."""
 
+import select
 import socket
 from collections.abc import Iterable
 from time import monotonic
@@ -151,6 +152,12 @@ class RawPeer:
         while self.read() is not None:
             pass
         return self.frames
+
+    def is_closed(self) -> bool:
+        """Whether the server has closed the connection; without reading what it has written before."""
+        poll = select.poll()
+        poll.register(self._sock, 0)
+        return bool(poll.poll(0))
 
     def goaway(self) -> GoAwayFrame | None:
         """The GOAWAY that came before the end of the connection."""

@@ -15,8 +15,7 @@ from typing import Any
 
 import aiorun
 
-import numaflow_core.constants
-from behaviour.commands import POLL, note
+from behaviour.commands import POLL, note, report_errors_to
 
 MODULES = ("handlers", "keyed_handlers", "enclosed_handlers")
 """Where kinds are; imported as they are needed, since a test starts a server every fifth of a second."""
@@ -76,6 +75,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--start-method", help="multiprocessing's")
     parser.add_argument("--embed", choices=["serving", "stop", "raise", "twice"])
     parser.add_argument("--switch-interval", type=float, help="seconds that a thread runs before others get a turn")
+    parser.add_argument("--umask", type=lambda text: int(text, 8))
     parser.add_argument("--watch-order", action="store_true", help="say whether the socket works when the info appears")
     return parser.parse_args()
 
@@ -198,7 +198,9 @@ async def embed(server: Any, options: argparse.Namespace) -> None:
 
 def main() -> None:
     options = parse()
-    vars(numaflow_core.constants)["RUNTIME_ERRORS_DIR"] = options.errors_dir
+    report_errors_to(options.errors_dir)
+    if options.umask is not None:
+        os.umask(options.umask)
     if options.start_method:
         multiprocessing.set_start_method(options.start_method)
     if options.switch_interval:

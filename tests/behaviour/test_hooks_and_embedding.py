@@ -152,7 +152,7 @@ def test_end_of_the_block_waits_for_the_answers(launch: Launch, combination: Com
         gate.wait_entered(combination.concurrency)
         # The gate is what both the block and the handlers wait for; the block removes it, so keep it open for them.
         gate.open()
-        while server.is_alive():
+        while server.is_alive(0.01):
             gate.open()
         assert sorted(talk.finish()) == sorted(sent)
     assert server.stdout().endswith("ended well\n")

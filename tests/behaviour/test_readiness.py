@@ -44,7 +44,7 @@ def test_is_ready_while_a_flood_is_waiting(server: ServerProcess, combination: C
         talk.spread([(str(number), gate.block()) for number in range(combination.concurrency)])
         gate.wait_entered(combination.concurrency)
         earlier = talk.taken
-        count = combination.kind.count(10_000)
+        count = combination.kind.count(3000)
         talk.send([(str(number), bytes(4096)) for number in range(count)])
         wait_until(lambda: talk.taken > earlier + count // 50, "the flood flows")
         assert client.is_ready(combination.kind.service)

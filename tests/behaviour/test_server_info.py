@@ -30,7 +30,7 @@ def test_no_draft_is_left_beside_it(server: ServerProcess) -> None:
 
 
 def test_may_be_read_by_other_users(launch: Launch) -> None:
-    server = launch(prefix=("sh", "-c", 'umask 022; exec "$@"', "sh")).wait_listening()
+    server = launch("--umask", "022").wait_listening()
     assert server.info.stat().st_mode & 0o444 == 0o444
 
 

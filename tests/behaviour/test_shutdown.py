@@ -15,6 +15,7 @@ from .talk import Talk
 
 STOPPING = "stopping: up to"
 
+full_run = pytest.mark.full_run
 each_signal = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda number: number.name)
 
 
@@ -37,14 +38,14 @@ def test_idle_server_ends_at_once(launch: Launch, combination: Combination, numb
 
 @each_signal
 def test_everything_sent_before_the_signal_is_answered(
-    launch: Launch, combination: Combination, gate: Gate, number: signal.Signals
+    launch: Launch, combination: Combination, gate: Gate, number: signal.Signals, thorough: bool
 ) -> None:
     server = launch().wait_listening()
     with server.client() as client, server.client() as other:
         clients = [client] if combination.kind.is_serial else [client, other]
         talks = [Talk(each, combination.kind) for each in clients]
-        slow = [(str(each), gate.block()) for each in range(4 * combination.concurrency)]
-        quick = [(f"quick-{each}", b"quick") for each in range(combination.kind.count(2000))]
+        slow = [(str(each), gate.block()) for each in range(3 * combination.concurrency)]
+        quick = [(f"quick-{each}", b"quick") for each in range(combination.kind.count(2000 if thorough else 200))]
         for talk in talks:
             talk.spread(slow)
             talk.send(quick)
@@ -177,7 +178,7 @@ def test_intake_ends_before_the_grace_period_does(launch: Launch, combination: C
             assert client.is_ready(combination.kind.service)
         server.send_signal(signal.SIGTERM)
         sent = answered = 0
-        while server.is_alive():
+        while server.is_alive(0.02):
             talk.send([(str(sent), b"more")])
             sent += 1
             try:
@@ -226,7 +227,9 @@ def namespaces_work() -> bool:
     return subprocess.run([*NAMESPACE, "true"], capture_output=True, check=False).returncode == 0
 
 
-@each_signal
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGTERM, id="SIGTERM"), pytest.param(signal.SIGINT, id="SIGINT", marks=full_run)]
+)
 def test_as_the_first_process_of_a_container(
     launch: Launch, combination: Combination, gate: Gate, number: signal.Signals
 ) -> None:

@@ -1,18 +1,19 @@
 """Streams: handshake, ids, any number of them, and peers that go away."""
 
 import os
-import subprocess
-import sys
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
 from .conftest import only
-from .harness import PATIENCE, TESTS, Gate, ServerProcess, wait_until
+from .harness import PATIENCE, Gate, ServerProcess, wait_until
 from .kinds import Combination
+from .processes import Process, environ, start
 from .talk import Talk, assert_serves
 
 
@@ -40,10 +41,10 @@ def test_initial_metadata_comes_at_once(server: ServerProcess, combination: Comb
         stream.cancel()
 
 
-def test_every_message_is_answered_once(server: ServerProcess, combination: Combination) -> None:
+def test_every_message_is_answered_once(server: ServerProcess, combination: Combination, thorough: bool) -> None:
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        sent = requests("m", combination.kind.count(3000))
+        sent = requests("m", combination.kind.count(3000 if thorough else 200))
         talk.send(sent)
         assert sorted(talk.answers(len(sent)) + talk.finish()) == sorted(sent)
 
@@ -75,7 +76,7 @@ def test_message_without_id_is_answered(server: ServerProcess, combination: Comb
 def test_half_close_right_after_the_messages_loses_none(server: ServerProcess, combination: Combination) -> None:
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        sent = requests("m", combination.kind.count(300))
+        sent = requests("m", combination.kind.count(100))
         talk.send(sent)
         assert sorted(talk.finish()) == sorted(sent)
 
@@ -106,10 +107,10 @@ def test_slow_message_does_not_hold_up_others(server: ServerProcess, combination
         assert talk.finish() == [("slow", gate.block())]
 
 
-def test_twenty_streams_at_once(server: ServerProcess, combination: Combination) -> None:
+def test_twenty_streams_at_once(server: ServerProcess, combination: Combination, thorough: bool) -> None:
     if combination.kind.is_serial:
         pytest.skip("what one stream asks for ends what another one waits for")
-    count = combination.kind.count(500) // 20
+    count = combination.kind.count(500 if thorough else 60) // 20
     with server.client() as one, server.client() as other:
         talks = [Talk(client, combination.kind) for client in (one, other) for _ in range(10)]
         for number, talk in enumerate(talks):
@@ -123,7 +124,7 @@ def test_twenty_streams_at_once(server: ServerProcess, combination: Combination)
 
 def test_many_streams_one_after_another(server: ServerProcess, combination: Combination) -> None:
     with server.client() as client:
-        for number in range(60):
+        for number in range(25):
             talk = Talk(client, combination.kind)
             sent = requests(f"s{number}", 3)
             talk.send(sent)
@@ -131,7 +132,7 @@ def test_many_streams_one_after_another(server: ServerProcess, combination: Comb
 
 
 def test_many_connections_one_after_another(server: ServerProcess, combination: Combination) -> None:
-    for _ in range(15):
+    for _ in range(10):
         assert_serves(server)
 
 
@@ -209,22 +210,27 @@ def test_calls_of_a_cancelled_stream_are_not_begun(server: ServerProcess, combin
 
 
 @contextmanager
-def client_process(server: ServerProcess, payload: bytes) -> Iterator["subprocess.Popen[str]"]:
+def client_process(server: ServerProcess, payload: bytes) -> Iterator[tuple[Process, TextIO]]:
+    """A client in a process of its own, and what it says."""
     script = Path(__file__).with_name("client_process.py")
-    path = os.pathsep.join([str(TESTS), *filter(None, [os.environ.get("PYTHONPATH")])])
-    process = subprocess.Popen(
-        [sys.executable, script, server.combination.kind.name, server.sock, payload.decode()],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
-    with process:
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as said:
         try:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "open\n"
-            yield process
+            process = start(
+                [str(script), server.combination.kind.name, str(server.sock), payload.decode()],
+                is_program=False,
+                needs_grpc=True,
+                stdout=writer,
+                stderr=2,
+                env=environ(),
+            )
         finally:
-            process.kill()
+            os.close(writer)
+        try:
+            assert said.readline() == "open\n"
+            yield process, said
+        finally:
+            process.end()
 
 
 def assert_calm(server: ServerProcess, logged: int) -> None:
@@ -236,28 +242,27 @@ def assert_calm(server: ServerProcess, logged: int) -> None:
     assert "UDF_EXECUTION_ERROR" not in new
 
 
-def test_client_killed_while_replies_flow(server: ServerProcess, combination: Combination) -> None:
+def test_client_killed_while_replies_flow(server: ServerProcess, combination: Combination, thorough: bool) -> None:
     logged = len(server.stderr())
-    for _ in range(3):
-        with client_process(server, b"flow") as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "answered\n"
-            process.kill()
+    for _ in range(3 if thorough else 1):
+        with client_process(server, b"flow") as (process, said):
+            assert said.readline() == "answered\n"
+            process.send_signal(signal.SIGKILL)
         assert_calm(server, logged)
 
 
 def test_client_killed_while_its_stream_is_idle(server: ServerProcess) -> None:
     logged = len(server.stderr())
-    with client_process(server, b"") as process:
-        process.kill()
+    with client_process(server, b"") as (process, _):
+        process.send_signal(signal.SIGKILL)
     assert_calm(server, logged)
 
 
 def test_client_killed_while_handlers_block(server: ServerProcess, combination: Combination, gate: Gate) -> None:
     logged = len(server.stderr())
-    with client_process(server, gate.block()) as process:
+    with client_process(server, gate.block()) as (process, _):
         gate.wait_entered(combination.concurrency_of_a_stream)
-        process.kill()
+        process.send_signal(signal.SIGKILL)
     if combination.cancels_handlers:
         wait_until(lambda: gate.cancelled() == gate.entered(), "handlers of the dead client's messages are cancelled")
     gate.open()

@@ -205,6 +205,6 @@ def test_hooks_run_in_every_worker(launch: Launch) -> None:
 def test_large_messages_through_workers(server: ServerProcess, combination: Combination) -> None:
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        sent = [(str(number), bytes([number]) * 3_000_000) for number in range(12)]
+        sent = [(str(number), bytes([number]) * 3_000_000) for number in range(6)]
         talk.send(sent)
         assert sorted(talk.finish()) == sorted(sent)

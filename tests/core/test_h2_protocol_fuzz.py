@@ -20,7 +20,7 @@ from hyperframe.frame import (
     SettingsFrame,
     WindowUpdateFrame,
 )
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from numaflow_core.transport import Stream
@@ -254,22 +254,18 @@ def chunked(data: bytes, sizes: list[int]) -> list[bytes]:
 
 
 chunk_sizes = st.lists(st.integers(1, 60), max_size=20)
-fuzzing = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
-@fuzzing
 @given(st.binary(max_size=400), chunk_sizes, st.booleans())
 def test_noise(noise: bytes, sizes: list[int], greeted: bool) -> None:
     run(chunked((PREFACE if greeted else b"") + noise, sizes))
 
 
-@fuzzing
 @given(st.lists(frames, max_size=25), chunk_sizes)
 def test_frames_in_any_order(sequence: list[bytes], sizes: list[int]) -> None:
     run(chunked(PREFACE + SettingsFrame(0).serialize() + b"".join(sequence), sizes))
 
 
-@fuzzing
 @given(
     st.lists(st.one_of(requests(), data_frames()), min_size=1, max_size=12),
     st.lists(st.tuples(st.integers(0), st.integers(0, 255)), min_size=1, max_size=6),
@@ -282,7 +278,6 @@ def test_frames_with_flipped_bytes(sequence: list[bytes], changes: list[tuple[in
     run(chunked(PREFACE + SettingsFrame(0).serialize() + bytes(data), sizes))
 
 
-@fuzzing
 @given(st.lists(st.binary(max_size=3000), max_size=8), st.lists(st.integers(1, 3000), max_size=30), st.data())
 def test_proper_messages_come_back_however_they_are_cut(
     messages: list[bytes], sizes: list[int], data: st.DataObject

@@ -72,20 +72,20 @@ def test_tail_loses_nothing_across_kills(tmp_path: Path) -> None:
     written = 0
     acknowledged: set[int] = set()
     settled = 0  # up to here one server's acknowledgements had no gap: that does not come again
-    rounds = 8
+    rounds = 4
     for number in range(rounds + 1):
         running = start("source/tail_file", tmp_path, **env(tmp_path))
         try:
             acknowledged_now: set[int] = set()
             with SourceClient(running.sock) as client:
-                end = monotonic() + 30
+                end = monotonic() + 120
                 reads = choose.randint(2, 6) if number < rounds else 10**6
                 while reads and len(acknowledged) < (written if number == rounds else 10**6):
                     reads -= 1
                     assert monotonic() < end, f"{len(acknowledged)} of {written} lines acknowledged"
                     if number < rounds:
                         with log.open("ab") as file:
-                            count = choose.randint(1, 400)
+                            count = choose.randint(1, 200)
                             lines = (
                                 b"line %d %b\n" % (written + each, b"x" * choose.randint(0, 60))
                                 for each in range(count)

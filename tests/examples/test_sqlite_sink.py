@@ -97,7 +97,7 @@ def test_killed_in_the_middle_of_a_batch(tmp_path: Path, database: str) -> None:
         running.kill()
 
 
-@pytest.mark.parametrize("answers", [1, 10, 40])
+@pytest.mark.parametrize("answers", [1, 7])
 def test_killed_at_any_moment(tmp_path: Path, database: str, answers: int) -> None:
     """The platform's part: batches one after the other, until the sink is gone."""
     batches: list[list[Datum]] = []

@@ -14,14 +14,14 @@ from numaflow_core.testing import RawStream, UdfClient
 
 from .wire import APPEND, OPEN, SECOND, Reply, message, parse, window
 
-__all__ = ["Launch", "combination", "gate", "launch", "server", "shared_server"]
+__all__ = ["Launch", "combination", "gate", "launch", "pytest_generate_tests", "server", "shared_server"]
 
 SERVERS: Final = Path(__file__).with_name("servers.py")
 RPC: Final = REDUCE.rpc
 
 
 KINDS: Final = (replace(REDUCE, script=SERVERS), replace(REDUCE_STREAM, script=SERVERS))
-combination = each_combination(*KINDS)
+combination, pytest_generate_tests = each_combination(*KINDS)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any
 
-from behaviour.commands import act, act_async
+from behaviour.commands import act, act_async, report_errors_to
 from numaflow_reducer import (
     Datum,
     Message,
@@ -160,6 +160,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--grace", type=float)
     options = parser.parse_args()
+    report_errors_to("/nonexistent/errors")
     streams = options.kind == "reduce stream"
     colour = options.colour if options.type == "multiproc" else options.type
     handler: Any

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from behaviour.harness import ServerProcess
@@ -24,7 +24,6 @@ from .wire import APPEND, OPEN, operation, parse, payload, request, window
 MS: Final = 1_000_000
 START: Final = 1_700_000_000_000 * MS
 KEYS: Final = [(), ("",), ("a",), ("b",), ("a:b",), ("a", "b"), ("a", ""), ("", "a"), ("NON_KEYED_STREAM",)]
-EXAMPLES: Final = 250
 
 
 class Event(NamedTuple):
@@ -163,12 +162,6 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_every_history_gives_what_the_model_says(running: ServerProcess) -> None:
     with running.client() as client:
 
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        )
         @given(histories())
         def check(history: History) -> None:
             windower = Windower(client, history)

@@ -1,6 +1,7 @@
 """Windows and keys on the wire, for every server type, over both transports."""
 
 import json
+import signal
 
 import pytest
 
@@ -176,7 +177,7 @@ def test_a_window_is_finished_after_sigterm(launch: Launch, gate: Gate) -> None:
         stream = Stream(client)
         stream.send((["a"], gate.block()))
         gate.wait_entered(1)
-        server.process.terminate()
+        server.send_signal(signal.SIGTERM)
         stream.send((["a"], b"y"), (["b"], b"y"))
         gate.open()
         assert [reply.keys for reply in results(stream.close())] == [("a",), ("b",)]

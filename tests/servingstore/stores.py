@@ -7,8 +7,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import numaflow_core.constants
-from behaviour.commands import act
+from behaviour.commands import act, report_errors_to
 from numaflow_servingstore import (
     Payload,
     ServingStore,
@@ -49,7 +48,7 @@ def main() -> None:
     for name in ("threads", "workers"):
         parser.add_argument(f"--{name}", type=int)
     options = parser.parse_args()
-    vars(numaflow_core.constants)["RUNTIME_ERRORS_DIR"] = "/nonexistent/errors"
+    report_errors_to("/nonexistent/errors")
     settings: dict[str, Any] = {
         "sock_path": options.sock,
         "server_info_file": options.info,

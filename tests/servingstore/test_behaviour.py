@@ -12,9 +12,11 @@ from behaviour.kinds import SERVING_STORE, THREADS, Combination
 from numaflow_servingstore import Payload
 from numaflow_servingstore.testing import RpcEndedError, ServingStoreClient
 
-__all__ = ["combination", "gate", "launch", "server", "shared_server"]
+__all__ = ["combination", "gate", "launch", "pytest_generate_tests", "server", "shared_server"]
 
-combination = each_combination(replace(SERVING_STORE, script=Path(__file__).with_name("stores.py")))
+combination, pytest_generate_tests = each_combination(
+    replace(SERVING_STORE, script=Path(__file__).with_name("stores.py"))
+)
 
 
 def test_puts_add_up(server: ServerProcess) -> None:

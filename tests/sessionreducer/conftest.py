@@ -22,11 +22,11 @@ from numaflow_sessionreducer.testing import (
     SessionStream,
 )
 
-__all__ = ["Launch", "combination", "gate", "launch", "server", "shared_server"]
+__all__ = ["Launch", "combination", "gate", "launch", "pytest_generate_tests", "server", "shared_server"]
 
 SERVERS: Final = Path(__file__).with_name("servers.py")
 KIND: Final = replace(SESSION_REDUCE, script=SERVERS)
-combination = each_combination(KIND)
+combination, pytest_generate_tests = each_combination(KIND)
 
 T: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
 

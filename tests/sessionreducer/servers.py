@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
-from behaviour.commands import act, act_async, note
+from behaviour.commands import act, act_async, note, report_errors_to
 from numaflow_sessionreducer import (
     Datum,
     Message,
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int)
     parser.add_argument("--grace", type=float)
     options = parser.parse_args()
+    report_errors_to("/nonexistent/errors")
     style = options.style or ("async" if options.type == "async" else "push")
     handlers: dict[str, Any] = {"push": Pushed, "function": function, "async": Async}
     settings: dict[str, Any] = {

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from behaviour.harness import ServerProcess
@@ -25,7 +25,6 @@ from numaflow_sessionreducer.testing import Operation, Session, SessionReduceCli
 from .conftest import KIND, T
 
 KEYS: Final = [(), ("",), ("a",), ("b",), ("a:b",), ("a", "b"), ("a", ""), ("", "a"), ("NON_KEYED_STREAM",)]
-EXAMPLES: Final = 250
 MS: Final = 1_000_000
 END: Final = 1 << 62
 
@@ -194,12 +193,6 @@ def running(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 def test_every_history_gives_what_the_models_say(running: ServerProcess, case: Case) -> None:
     with SessionReduceClient(str(running.sock)) as client:
 
-        @settings(
-            max_examples=EXAMPLES,
-            deadline=None,
-            database=None,
-            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-        )
         @given(histories())
         def check(history: History) -> None:
             sent = operations(history)
@@ -231,7 +224,7 @@ def test_every_history_gives_what_the_models_say(running: ServerProcess, case: C
     assert running.is_alive(), running.stderr()
 
 
-@settings(max_examples=1000, deadline=None, database=None)
+@settings(max_examples=4 * settings().max_examples)
 @given(histories())
 def test_the_models_agree(history: History) -> None:
     in_order, _ = replay(operations(history))

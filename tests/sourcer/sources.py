@@ -11,8 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-import numaflow_core.constants
-from behaviour.commands import gated
+from behaviour.commands import gated, report_errors_to
 from numaflow_sourcer import (
     AckRequest,
     AsyncOutput,
@@ -227,7 +226,7 @@ def main() -> None:
     parser.add_argument("--nonsense", default="")
     parser.add_argument("--gate", default="", help="the file that the late source waits for")
     options = parser.parse_args()
-    vars(numaflow_core.constants)["RUNTIME_ERRORS_DIR"] = "/nonexistent/errors"
+    report_errors_to("/nonexistent/errors")
     settings: dict[str, Any] = {
         "sock_path": options.sock,
         "server_info_file": options.info,

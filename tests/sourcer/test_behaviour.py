@@ -17,9 +17,9 @@ from numaflow_sourcer.testing import Partitions, RpcEndedError, SourceClient
 
 from .requests import READ_HELLO, open_reads, read_request
 
-__all__ = ["combination", "gate", "launch"]
+__all__ = ["combination", "gate", "launch", "pytest_generate_tests"]
 
-combination = each_combination(replace(SOURCE, script=Path(__file__).with_name("sources.py")))
+combination, pytest_generate_tests = each_combination(replace(SOURCE, script=Path(__file__).with_name("sources.py")))
 
 SERVICE = SOURCE.service
 LONG = 10_000

@@ -12,16 +12,17 @@ from time import monotonic
 import pytest
 
 from behaviour.fixtures import Launch, each_combination, launch
-from behaviour.harness import PATIENCE, TESTS, ServerProcess
+from behaviour.harness import PATIENCE, ServerProcess
 from behaviour.kinds import SOURCE
+from behaviour.processes import TESTS
 from numaflow_core.testing import RawStream
 from numaflow_sourcer.testing import RpcEndedError, SourceClient
 
 from .requests import open_reads, read_request, received
 
-__all__ = ["combination", "launch"]
+__all__ = ["combination", "launch", "pytest_generate_tests"]
 
-combination = each_combination(replace(SOURCE, script=Path(__file__).with_name("sources.py")))
+combination, pytest_generate_tests = each_combination(replace(SOURCE, script=Path(__file__).with_name("sources.py")))
 
 LONG = 10_000
 """Milliseconds for reads that end because they have all they ask for."""
