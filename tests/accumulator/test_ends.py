@@ -34,7 +34,7 @@ def test_a_close_is_answered_after_sigterm(launch: Launch, gate: Gate) -> None:
         assert stream.receive().value == b"other"
         server.send_signal(signal.SIGTERM)
         gate.open()
-        replies = [parse(reply) for reply in stream.raw.rest(15)]
+        replies = [parse(reply) for reply in stream.raw.rest(60)]
         assert [reply.value for reply in replies] == [b"closed after 1", b"", b"again"]
         assert replies[1].window == window
         assert stream.raw.status().code == "UNAVAILABLE"

@@ -47,9 +47,9 @@ def drive(client: UdfClient, requests: Sequence[Request | None]) -> list[Reply]:
             closed += each.operation == CLOSE
             continue
         while sum(reply.eof for reply in replies) < closed:
-            replies.append(parse(stream.receive(30)))
+            replies.append(parse(stream.receive(60)))
     stream.half_close()
-    replies += [parse(reply) for reply in stream.rest(30)]
+    replies += [parse(reply) for reply in stream.rest(60)]
     outcome = stream.status()
     assert outcome.code == "OK", str(outcome)
     return replies

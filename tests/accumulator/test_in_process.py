@@ -21,7 +21,7 @@ from numaflow_accumulator import (
 )
 from numaflow_accumulator.testing import AccumulatorClient, RpcEndedError
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def serve(

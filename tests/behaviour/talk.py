@@ -74,7 +74,7 @@ class Talk:
             self._send(stream, [request])
             self._others.append(_Rpc(stream, 1))
 
-    def answers(self, count: int, timeout: float = 30.0) -> list[tuple[str, bytes]]:
+    def answers(self, count: int, timeout: float = PATIENCE) -> list[tuple[str, bytes]]:
         """The next ``count`` answers, in the order in which they come on the stream; then those on others."""
         return [self._next_answer(timeout) for _ in range(count)]
 

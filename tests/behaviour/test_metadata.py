@@ -85,7 +85,7 @@ def test_user_metadata_goes_in_and_out(server: ServerProcess, combination: Combi
         stream = client.open(kind.rpc)
         stream.send(*kind.opening, *requests, *kind.closing)
         stream.half_close()
-        for reply in stream.rest(30):
+        for reply in stream.rest(60):
             seen.update(seen_in(kind, reply))
         assert stream.status().code == "OK"
     assert seen == sent

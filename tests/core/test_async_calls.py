@@ -11,7 +11,7 @@ from numaflow_core.runners.loop import LoopRunner
 
 from .served import Encoder, Served
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 Handler = Callable[[AsyncIterator[bytes]], Awaitable[Iterable[bytes]]]
 

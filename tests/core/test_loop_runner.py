@@ -12,7 +12,7 @@ from numaflow_core.runners.loop import LoopRunner
 
 from .served import Served
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 CODEC = Codec(lambda message: (None, (message,)), lambda token, result: result)
 
 Handler = Callable[[bytes], Awaitable[bytes]]

@@ -13,7 +13,7 @@ from numaflow_core.runners.mailboxes import Mailbox, MailboxRunner
 
 from .served import Encoder, Served
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 class Count:

@@ -20,7 +20,7 @@ from .running import Running, example, start
 
 NAME = "sink/sqlite"
 NOW = datetime(2024, 7, 1, 12, 0, tzinfo=timezone.utc)
-PATIENCE = 30
+PATIENCE = 60
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from numaflow_reducer import (
 )
 from numaflow_reducer.testing import ReduceClient, RpcEndedError
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 
 def serve(

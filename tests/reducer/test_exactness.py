@@ -119,7 +119,7 @@ class Windower:
         stream = self._streams.pop(bounds)
         del self._open[bounds]
         stream.half_close()
-        replies = [parse(reply) for reply in stream.rest(30)]
+        replies = [parse(reply) for reply in stream.rest(60)]
         outcome = stream.status()
         assert outcome.code == "OK", str(outcome)
         assert [reply.eof for reply in replies] == [False] * (len(replies) - 1) + [True]

@@ -197,7 +197,7 @@ def test_a_peer_that_does_not_read_holds_the_handlers_back(
     if combination.kind.name == "reduce stream":
         wait_steady(lambda: resident(server.pid) >> 20)
         assert resident(server.pid) - before < 40 << 20
-    replies = [stream.receive(30) for _ in range(count + 3 if combination.kind.name == "reduce stream" else 3)]
+    replies = [stream.receive(60) for _ in range(count + 3 if combination.kind.name == "reduce stream" else 3)]
     assert stream.receive().eof
     assert stream.raw.status().code == "OK"
     for key in "012":

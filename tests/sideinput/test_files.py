@@ -110,7 +110,7 @@ def test_watch_tells_of_new_values(platform: Platform, tmp_path: Path) -> None:
         for number in range(1, 6):
             news.clear()
             platform.put(body(number))
-            assert news.wait(10)
+            assert news.wait(60)
     assert told == [1, 2, 3, 4, 5]
     assert not [thread for thread in threading.enumerate() if thread.name == "numaflow-side-input"]
 

@@ -22,7 +22,7 @@ __all__ = ["combination", "gate", "launch", "pytest_generate_tests"]
 combination, pytest_generate_tests = each_combination(replace(SOURCE, script=Path(__file__).with_name("sources.py")))
 
 SERVICE = SOURCE.service
-LONG = 10_000
+LONG = 60_000
 """Milliseconds for reads that end because they have all they ask for."""
 
 ACK_HELLO = wire.AckRequest(handshake=wire.Handshake(sot=True)).SerializeToString()

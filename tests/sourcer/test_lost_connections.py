@@ -24,7 +24,7 @@ __all__ = ["combination", "launch", "pytest_generate_tests"]
 
 combination, pytest_generate_tests = each_combination(replace(SOURCE, script=Path(__file__).with_name("sources.py")))
 
-LONG = 10_000
+LONG = 60_000
 """Milliseconds for reads that end because they have all they ask for."""
 
 

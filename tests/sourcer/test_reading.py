@@ -28,7 +28,7 @@ class Stream:
     gone = False
 
 
-def call(num_records: int, timeout_in_ms: int = 10_000, stream: Stream | None = None) -> Inbox:
+def call(num_records: int, timeout_in_ms: int = 60_000, stream: Stream | None = None) -> Inbox:
     return Inbox(stream or Stream(), ReadRequest(num_records, timeout_in_ms))  # type: ignore[arg-type]
 
 
@@ -48,13 +48,13 @@ class Read:
     def __init__(self, handler: Callable[..., Any], *, takes_output: bool = False) -> None:
         self.reading = SyncReading(handlers(handler), takes_output=takes_output)
 
-    def __call__(self, num_records: int, timeout_in_ms: int = 10_000) -> list[int]:
+    def __call__(self, num_records: int, timeout_in_ms: int = 60_000) -> list[int]:
         batches = self.reading.read(call(num_records, timeout_in_ms))
         return [int(each.payload) for batch in batches for each in batch]
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    end = monotonic() + 10
+    end = monotonic() + 60
     while not condition():
         assert monotonic() < end
         time.sleep(0.001)
@@ -77,7 +77,7 @@ def test_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
     assert read(20) == list(range(11, 31))
     read.reading.close()
     assert read.reading._thread is not None
-    read.reading._thread.join(10)
+    read.reading._thread.join(60)
     assert not read.reading._thread.is_alive()
 
 
@@ -89,9 +89,9 @@ def test_read_that_is_told_of_what_it_has_already_hears_of_the_next(monkeypatch:
 
     def handler(datum: ReadRequest, output: Any) -> None:
         output.put(message(1))
-        assert second.wait(10)
+        assert second.wait(60)
         output.put(message(2))
-        heard.append(over.wait(10))  # before the call ends, which is announced as well
+        heard.append(over.wait(60))  # before the call ends, which is announced as well
 
     reading = Read(handler, takes_output=True).reading
     keep, wait = reading._keep, reading._news.wait
@@ -101,7 +101,7 @@ def test_read_that_is_told_of_what_it_has_already_hears_of_the_next(monkeypatch:
         if not taken.is_set():
             with reading._news:
                 reading._news.notify_all()
-            assert taken.wait(10)
+            assert taken.wait(60)
 
     def counted(timeout: float | None = None) -> bool:
         nonlocal waits
@@ -130,15 +130,15 @@ def test_late_handler_that_keeps_to_its_number_never_waits() -> None:
     def handler(datum: ReadRequest) -> Iterator[Message]:
         with lock:
             begun.set()
-            go.wait(10)
+            go.wait(60)
             for number in range(datum.num_records):
                 yield message(number)
 
     read = Read(handler)
     assert read(50, 20) == []
-    assert begun.wait(10)
+    assert begun.wait(60)
     go.set()
-    assert lock.acquire(timeout=10)
+    assert lock.acquire(timeout=60)
     lock.release()
     assert read(50, 0) == list(range(50))
     read.reading.close()
@@ -164,7 +164,7 @@ def test_newer_read_ends_the_older_one() -> None:
     block = threading.Event()
 
     def handler(datum: ReadRequest) -> Iterator[Message]:
-        block.wait(30)
+        block.wait(60)
         yield message(1)
 
     read = Read(handler)
@@ -173,7 +173,7 @@ def test_newer_read_ends_the_older_one() -> None:
     older.start()
     wait_for(lambda: read.reading._running)
     assert read(10, 50) == []
-    older.join(10)
+    older.join(60)
     assert found == [[]]
     block.set()
     assert read(1) == [1]
@@ -215,7 +215,7 @@ def test_async_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
         loop = asyncio.get_running_loop()
         reading = AsyncReading(handlers(handler), takes_output=False, loop=loop)
 
-        async def read(count: int, timeout: int = 10_000) -> list[int]:
+        async def read(count: int, timeout: int = 60_000) -> list[int]:
             return [int(each.payload) async for batch in reading.read(call(count, timeout)) for each in batch]
 
         assert await read(10) == list(range(10))
@@ -223,7 +223,7 @@ def test_async_handler_makes_one_more_than_was_asked_for_and_waits() -> None:
         assert len(made) == 11
         assert await read(1, 0) == [10]
         # The first call ends within this read, and one more begins.
-        assert await read(300, 10_000) == [*range(11, 100), *range(100)]
+        assert await read(300, 60_000) == [*range(11, 100), *range(100)]
         reading.close()
         await asyncio.sleep(0)
 
@@ -287,7 +287,7 @@ def test_refusals_of_server_and_platform_are_not_side_by_side() -> None:
     def nack(request: NackRequest) -> None:
         assert inside.acquire(blocking=False)
         begun.set()
-        assert go.wait(10)
+        assert go.wait(60)
         refused.append(numbers_of(request))
         inside.release()
 
@@ -297,12 +297,12 @@ def test_refusals_of_server_and_platform_are_not_side_by_side() -> None:
     gone.gone = True
     read = threading.Thread(target=lambda: list(reading.read(call(0))))
     read.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     platform = threading.Thread(target=reading.nack, args=[NackRequest([Offset(b"2", 0)])])
     platform.start()
     go.set()
     for thread in (read, platform):
-        thread.join(10)
+        thread.join(60)
     assert refused == [[1], [2]]
     reading.close()
 

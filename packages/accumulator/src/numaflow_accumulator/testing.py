@@ -95,7 +95,7 @@ class Accumulation:
         """Send datums, which open their keys where they are not open; does not wait."""
         self._stream.send(*map(self._request, datums))
 
-    def receive(self, timeout: Duration = 10.0) -> Message:
+    def receive(self, timeout: Duration = 30.0) -> Message:
         """The next message.
 
         Raises:

@@ -78,7 +78,7 @@ class OpenWindow:
         """Send datums; does not wait."""
         self._stream.send(*map(self._request, datums))
 
-    def receive(self, timeout: Duration = 10.0) -> Message:
+    def receive(self, timeout: Duration = 30.0) -> Message:
         """The next result.
 
         Raises:

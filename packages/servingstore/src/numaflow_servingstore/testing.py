@@ -20,7 +20,7 @@ class ServingStoreClient(BaseClient):
 
     _kind = KIND
 
-    def put(self, id: str, payloads: Iterable[Payload], *, timeout: Duration = 10.0) -> None:
+    def put(self, id: str, payloads: Iterable[Payload], *, timeout: Duration = 30.0) -> None:
         """Put results of the request ``id``.
 
         Raises:
@@ -29,7 +29,7 @@ class ServingStoreClient(BaseClient):
         wire = [WirePayload(origin=payload.origin, value=payload.value) for payload in payloads]
         self._client.call(KIND.rpc, PutRequest(id=id, payloads=wire).SerializeToString(), timeout=timeout)
 
-    def get(self, id: str, *, timeout: Duration = 10.0) -> list[Payload]:
+    def get(self, id: str, *, timeout: Duration = 30.0) -> list[Payload]:
         """The results of the request ``id``. Raises: as ``put``."""
         reply = self._client.call(KIND.path("Get"), GetRequest(id=id).SerializeToString(), timeout=timeout)
         return [Payload(each.origin, each.value) for each in GetResponse.FromString(reply).payloads]

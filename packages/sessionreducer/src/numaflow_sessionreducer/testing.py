@@ -180,7 +180,7 @@ class SessionStream:
         """Send operations; does not wait."""
         self.raw.send(*map(encode, operations))
 
-    def receive(self, timeout: Duration = 10.0) -> SessionResult:
+    def receive(self, timeout: Duration = 30.0) -> SessionResult:
         """The next reply.
 
         Raises:

@@ -17,7 +17,7 @@ class SideInputClient(BaseClient):
 
     _kind = KIND
 
-    def retrieve(self, *, timeout: Duration = 10.0) -> Response:
+    def retrieve(self, *, timeout: Duration = 30.0) -> Response:
         """What the handler returns now.
 
         Raises:

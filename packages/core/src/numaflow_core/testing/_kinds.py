@@ -48,7 +48,7 @@ class BaseClient:
         """``sock_path`` is the server's socket; by default the one that the platform connects to."""
         self._client = UdfClient(sock_path or self._kind.sock_path)
 
-    def wait_ready(self, timeout: Duration = 10.0) -> None:
+    def wait_ready(self, timeout: Duration = 30.0) -> None:
         """Wait for the server to come up.
 
         Raises:
@@ -56,7 +56,7 @@ class BaseClient:
         """
         self._client.wait_ready(timeout)
 
-    def is_ready(self, timeout: Duration = 10.0) -> bool:
+    def is_ready(self, timeout: Duration = 30.0) -> bool:
         """Whether the server answers the platform's probe within ``timeout``."""
         return self._client.is_ready(self._kind.service, timeout)
 

@@ -80,7 +80,7 @@ class UdfClient:
         self._sock_path = sock_path
         self._channel: Any = grpc.insecure_channel(f"unix:{sock_path}", options=_OPTIONS)
 
-    def wait_ready(self, timeout: Duration = 10.0) -> None:
+    def wait_ready(self, timeout: Duration = 30.0) -> None:
         """Wait until the server accepts the connection.
 
         Raises:
@@ -92,7 +92,7 @@ class UdfClient:
         except grpc.FutureTimeoutError:
             raise TimeoutError(f"no server accepted a connection on {self._sock_path} in {patience:.3g} s") from None
 
-    def is_ready(self, service: str, timeout: Duration = 10.0) -> bool:
+    def is_ready(self, service: str, timeout: Duration = 30.0) -> bool:
         """What ``IsReady`` of ``service`` (``"map.v1.Map"``) says; false if it fails, or takes more than
         ``timeout``."""
         try:
@@ -101,7 +101,7 @@ class UdfClient:
             return False
         return ReadyResponse.FromString(reply).ready
 
-    def call(self, rpc: str, message: bytes, *, timeout: Duration = 10.0) -> bytes:
+    def call(self, rpc: str, message: bytes, *, timeout: Duration = 30.0) -> bytes:
         """A unary RPC (``"/sideinput.v1.SideInput/RetrieveSideInput"``): a message, and its reply.
 
         Raises:
@@ -178,7 +178,7 @@ class RawStream:
             self._closing = True
             self._lock.notify_all()
 
-    def receive(self, timeout: Duration = 10.0) -> bytes:
+    def receive(self, timeout: Duration = 30.0) -> bytes:
         """The next reply.
 
         Raises:
@@ -201,7 +201,7 @@ class RawStream:
                     raise TimeoutError(f"{self._rpc}: no reply in {patience:.3g} s")
                 self._lock.wait(left)
 
-    def rest(self, timeout: Duration = 10.0) -> list[bytes]:
+    def rest(self, timeout: Duration = 30.0) -> list[bytes]:
         """All replies up to the end of the RPC.
 
         Raises:
@@ -218,7 +218,7 @@ class RawStream:
         except TimeoutError:
             raise TimeoutError(f"{self._rpc}: not over in {patience:.3g} s, {len(replies)} replies came") from None
 
-    def status(self, timeout: Duration = 10.0) -> Outcome:
+    def status(self, timeout: Duration = 30.0) -> Outcome:
         """How the RPC ended. Replies that were not received yet are lost.
 
         Raises:
