@@ -227,6 +227,7 @@ def run(arguments: argparse.Namespace) -> None:
             connection = Connection(udf.sock_path, PATIENCE)
             check_ready(connection)
             tally = count_words(connection, lines, passes, arguments.in_flight)
+            connection.socket.close()  # as long as somebody is connected, it would serve on
             udf.stop()
         except TimeoutError:
             raise DemoError(f"nothing came from the UDF in {PATIENCE:.0f} s\n{udf.obituary()}") from None

@@ -130,11 +130,6 @@ class KindCase:
     answers_at_close: bool = False
     """Whether a key is answered when it is closed; otherwise each of its datums is at once."""
 
-    idle_end: str = "OK"
-    """The status of streams without unanswered requests when the server stops. In keyed kinds the end of a stream would
-    be the end of keys that are still open, or that the platform is yet to open: it must not look like a good one. Nor
-    must that of a unary RPC, which has no reply."""
-
     @property
     def rpc(self) -> str:
         return f"/{self.service}/{self.method}"
@@ -276,7 +271,6 @@ REDUCE: Final = KindCase(
     is_keyed=True,
     joins_same_ids=True,
     answers_at_close=True,
-    idle_end="UNAVAILABLE",
 )
 
 REDUCE_STREAM: Final = replace(REDUCE, name="reduce stream", joins_same_ids=False, answers_at_close=False)
@@ -295,7 +289,6 @@ SESSION_REDUCE: Final = KindCase(
     is_end=lambda reply: SessionReduceResponse.FromString(reply).EOF,
     is_keyed=True,
     answers_at_close=True,
-    idle_end="UNAVAILABLE",
 )
 
 ACCUMULATOR: Final = KindCase(
@@ -312,7 +305,6 @@ ACCUMULATOR: Final = KindCase(
     answers=accumulator_answers,
     is_end=lambda reply: AccumulatorResponse.FromString(reply).EOF,
     is_keyed=True,
-    idle_end="UNAVAILABLE",
 )
 
 SOURCE: Final = KindCase(
@@ -343,7 +335,6 @@ SIDE_INPUT: Final = KindCase(
     calls_are_rpcs=True,
     is_unary=True,
     reads_requests=False,
-    idle_end="UNAVAILABLE",
 )
 
 SERVING_STORE: Final = KindCase(
@@ -359,7 +350,6 @@ SERVING_STORE: Final = KindCase(
     answers=store_answers,
     calls_are_rpcs=True,
     is_unary=True,
-    idle_end="UNAVAILABLE",
 )
 
 KINDS: Final = (

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import logging
 import multiprocessing
 import os
@@ -10,12 +11,13 @@ import socket
 import sys
 import threading
 import time
+from contextlib import suppress
 from importlib import import_module
+from itertools import count
+from types import FrameType
 from typing import Any
 
-import aiorun
-
-from behaviour.commands import POLL, note, report_errors_to
+from behaviour.commands import POLL, act, note, report_errors_to
 
 MODULES = ("handlers", "keyed_handlers", "enclosed_handlers")
 """Where kinds are; imported as they are needed, since a test starts a server every fifth of a second."""
@@ -67,17 +69,30 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--slow-errors", action="store_true", help="the folder of --errors-dir is on a slow disk")
     parser.add_argument("--log", action="store_true", help="log everything to stderr")
     parser.add_argument("--log-fault", choices=["filter", "handler", "closed", "none"], help="logging does not work")
-    hook_sorts = ["sync", "async", "raising", "gated", "one-raising"]
-    parser.add_argument("--hooks", choices=hook_sorts, help="say when hooks are called")
+    parser.add_argument(
+        "--hooks",
+        choices=[
+            *("sync", "async", "raising", "gated", "gated-c", "forking", "stopping", "one-raising"),
+            *("exit-at-start", "exit-at-end", "interrupt-at-end"),
+        ],
+        help="say when hooks are called",
+    )
     parser.add_argument("--gate", default="", help="the file that gated hooks and embedded servers wait for")
     parser.add_argument("--shutdown-callback", action="store_true")
-    parser.add_argument("--early-signal", action="store_true", help="SIGTERM comes just before the loop runs")
+    parser.add_argument("--signal-at", type=int, help="SIGTERM comes at so many calls after the start; 0: count them")
+    parser.add_argument("--stuck-output", action="store_true", help="nobody reads what is printed, and it is a lot")
+    parser.add_argument("--no-more", choices=["fork", "socketpair"], help="what fails the third time")
+    parser.add_argument("--afterwards", action="store_true", help="the program goes on for ever after start()")
     parser.add_argument("--start-method", help="multiprocessing's")
     parser.add_argument("--embed", choices=["serving", "stop", "raise", "twice"])
     parser.add_argument("--switch-interval", type=float, help="seconds that a thread runs before others get a turn")
     parser.add_argument("--umask", type=lambda text: int(text, 8))
     parser.add_argument("--watch-order", action="store_true", help="say whether the socket works when the info appears")
     return parser.parse_args()
+
+
+made: list[Any] = []
+"""The server."""
 
 
 def hooks(options: argparse.Namespace) -> dict[str, Any]:
@@ -99,6 +114,18 @@ def hooks(options: argparse.Namespace) -> dict[str, Any]:
         note(options.gate, "+")
         while not os.path.exists(options.gate):
             time.sleep(POLL)
+
+    def stopping() -> None:
+        made[0].stop()
+        say("stopped")
+
+    def forking() -> None:
+        act(f"!fork {options.gate}".encode())
+        while not os.path.exists(f"{options.gate}.log"):
+            time.sleep(POLL)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
 
     def raising() -> None:
         raise LookupError("no such model")
@@ -124,6 +151,18 @@ def hooks(options: argparse.Namespace) -> dict[str, Any]:
         return {"on_startup": raising}
     if options.hooks == "gated":
         return {"on_startup": started_gated}
+    if options.hooks == "gated-c":
+        return {"on_startup": lambda: act(f"!stall-c {options.gate}".encode())}
+    if options.hooks == "stopping":
+        return {"on_startup": stopping, "on_shutdown": stopped}
+    if options.hooks == "forking":
+        return {"on_startup": forking}
+    if options.hooks == "exit-at-start":
+        return {"on_startup": lambda: sys.exit(7)}
+    if options.hooks == "exit-at-end":
+        return {"on_shutdown": lambda: sys.exit(7)}
+    if options.hooks == "interrupt-at-end":
+        return {"on_shutdown": interrupt}
     return {}
 
 
@@ -168,14 +207,49 @@ def break_logging(how: str) -> None:
         sys.stderr = None
 
 
-def signal_early() -> None:
-    run = aiorun.run
+def signal_at(number: int, info: str) -> None:
+    """Send SIGTERM when functions of the SDK have been called so many times, on any thread; with 0, say how many calls
+    there were until the server-info file was in place."""
+    calls = count()
 
-    def run_with_a_signal_waiting(*arguments: Any, **settings: Any) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        run(*arguments, **settings)
+    def profile(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call" and "numaflow_core" in frame.f_code.co_filename:
+            called = next(calls)
+            if called == number - 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if not number and os.path.exists(info):
+                sys.setprofile(None)
+                threading.setprofile(None)
+                say(f"calls: {called}")
 
-    vars(aiorun)["run"] = run_with_a_signal_waiting
+    threading.setprofile(profile)
+    sys.setprofile(profile)
+
+
+def no_more(what: str) -> None:
+    """Have a function of the system fail from its third call on."""
+    module = vars({"fork": os, "socketpair": socket}[what])
+    real, calls = module[what], count(1)
+
+    def limited() -> Any:
+        if next(calls) > 2:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return real()
+
+    module[what] = limited
+
+
+def stick_output() -> None:
+    """Make stdout and stderr a pipe that is full and that nobody reads."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    os.dup2(writer, 1)
+    os.dup2(writer, 2)
+    os.set_inheritable(reader, True)
 
 
 async def embed(server: Any, options: argparse.Namespace) -> None:
@@ -196,9 +270,8 @@ async def embed(server: Any, options: argparse.Namespace) -> None:
             say("ended well")
 
 
-def main() -> None:
-    options = parse()
-    report_errors_to(options.errors_dir)
+def disturb(options: argparse.Namespace) -> None:
+    """Make the process such as a test wants it."""
     if options.umask is not None:
         os.umask(options.umask)
     if options.start_method:
@@ -211,10 +284,18 @@ def main() -> None:
         watch_order(options.sock, options.info)
     if options.log_fault:
         break_logging(options.log_fault)
-    if options.early_signal:
-        signal_early()
+    if options.no_more:
+        no_more(options.no_more)
+    if options.stuck_output:
+        stick_output()
     if options.slow_errors:
         slow_disk(options.errors_dir)
+
+
+def main() -> None:
+    options = parse()
+    report_errors_to(options.errors_dir)
+    disturb(options)
     settings: dict[str, Any] = {
         "sock_path": options.sock,
         "server_info_file": options.info,
@@ -227,11 +308,23 @@ def main() -> None:
     if options.max_message_size:
         settings["max_message_size"] = options.max_message_size
     server = build(options, settings)
+    made.append(server)
     if options.embed:
         asyncio.run(embed(server, options))
     else:
-        server.start()
-        say("start returned")
+        if options.signal_at is not None:
+            signal_at(options.signal_at, options.info)
+        before = len(os.listdir("/proc/self/fd"))
+        try:
+            server.start()
+            say("start returned")
+        except SystemExit as error:
+            if not options.no_more:
+                raise
+            say(f"descriptors: {len(os.listdir('/proc/self/fd')) - before:+}")
+            say(f"start ended: {error}")
+        while options.afterwards:
+            time.sleep(POLL)
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ def test_end_of_the_block_waits_for_the_answers(launch: Launch, combination: Com
     server.wait_said("serving")
     with server.client() as client:
         talk = Talk(client, combination.kind)
-        sent = [(str(number), gate.block()) for number in range(2 * combination.concurrency)]
+        sent = [(str(number), gate.block()) for number in range(combination.concurrency)]
         talk.spread(sent)
         talk.stream.half_close()
         gate.wait_entered(combination.concurrency)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Launch
-from .harness import Gate, ServerProcess, wait_until
+from .conftest import Launch, only
+from .harness import Gate, ServerProcess, children, wait_until
 from .kinds import WORKERS, Combination
 from .talk import Talk, assert_serves
 
@@ -126,15 +126,6 @@ def test_signal_while_starting_ends_at_once(launch: Launch, gate: Gate) -> None:
     assert not server.info.exists()
 
 
-def test_signal_just_before_the_loop_runs(launch: Launch) -> None:
-    """It must not be lost, or the process would never end."""
-    server = launch("--early-signal")
-    assert server.wait() == 128 + signal.SIGTERM
-    assert server.stderr() == "numaflow: SIGTERM, ending at once\n"
-    assert not server.sock.exists()
-    assert not server.info.exists()
-
-
 def test_stale_socket_and_info_file_are_replaced(launch: Launch, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "server.sock"))
@@ -175,3 +166,47 @@ def test_files_of_a_successor_are_left_alone(launch: Launch, tmp_path: Path) -> 
     server.send_signal(signal.SIGTERM)
     assert server.wait() == 0
     assert_serves(successor)
+
+
+only_map = only(lambda each: each.kind.name == "map")
+
+
+@only_map
+def test_stop_during_the_startup_hook(launch: Launch, combination: Combination, gate: Gate) -> None:
+    if combination.type == "multiproc":
+        pytest.skip("the hook runs in the workers, where nobody can call stop()")
+    server = launch("--hooks", "stopping", "--gate", gate.path)
+    assert server.wait() == 0, server.stderr()
+    assert server.stdout() == "stopped\non_shutdown\nstart returned\n"
+    assert not server.sock.exists()
+    assert not server.info.exists()
+
+
+@only(lambda each: each.kind.name == "map" and each.type == "multiproc")
+@pytest.mark.parametrize("what", ["fork", "socketpair"])
+def test_workers_that_cannot_be_started(launch: Launch, what: str) -> None:
+    """One of several fails: the others, and their pipes, are let go of."""
+    server = launch("--workers", 4, "--no-more", what, "--afterwards")
+    server.wait_said("start ended: numaflow: cannot start worker")
+    assert "Resource temporarily unavailable" in server.stdout()
+    assert "descriptors: +0" in server.stdout()
+    assert children(server.pid) == []
+    assert not server.sock.exists()
+    assert not server.info.exists()
+
+
+@only(lambda each: each.kind.name == "map" and each.type == "sync")
+def test_handler_that_outlives_its_stream_and_the_server(launch: Launch, gate: Gate) -> None:
+    """Its stream is gone when it ends, and so is the server, but not the process: nothing has failed."""
+    server = launch("--afterwards").wait_listening()
+    with server.client() as client:
+        talk = Talk(client, server.combination.kind)
+        talk.send([("late", gate.block())])
+        gate.wait_entered(1)
+    server.send_signal(signal.SIGTERM)
+    server.wait_said("start returned")
+    gate.open()
+    wait_until(lambda: len(gate.marks()) == 2, "the end of the handler")
+    server.send_signal(signal.SIGTERM)
+    assert server.wait() == -signal.SIGTERM
+    assert server.stderr() == ""

@@ -225,13 +225,14 @@ def main() -> None:
     parser.add_argument("--fail", default="")
     parser.add_argument("--nonsense", default="")
     parser.add_argument("--gate", default="", help="the file that the late source waits for")
+    parser.add_argument("--grace", type=float, default=10.0)
     options = parser.parse_args()
     report_errors_to("/nonexistent/errors")
     settings: dict[str, Any] = {
         "sock_path": options.sock,
         "server_info_file": options.info,
         "transport": options.transport,
-        "grace_period": 10.0,
+        "grace_period": options.grace,
     }
     sourcer: Any = (SYNC if options.type == "sync" else ASYNC)[options.source](
         options.fail, options.nonsense, options.gate

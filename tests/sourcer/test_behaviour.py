@@ -224,7 +224,6 @@ def test_sigterm_lets_a_read_finish(launch: Launch) -> None:
         assert [wire.ReadResponse.FromString(stream.receive()).result.payload for _ in range(2)] == [b"1", b"2"]
         assert wire.ReadResponse.FromString(stream.receive()).status.eot
         client.ack([Offset(b"1", 0)])
-        assert stream.status().code == "OK"
     assert server.wait() == 0
     wait_until(lambda: "start returned" in server.stdout(), "a clean end")
 
@@ -237,3 +236,25 @@ def test_large_payloads_to_a_peer_that_does_not_read(launch: Launch) -> None:
         assert client.is_ready()
         idle.cancel()
         assert len(client.read(10, LONG)) == 10
+
+
+def test_acknowledgements_are_taken_to_the_end(launch: Launch) -> None:
+    """When nothing new is read any more, what has been read is yet to be acknowledged."""
+    server = launch("--grace", 4).wait_listening()
+    with client_of(server) as client:
+        reads = open_reads(client)
+        reads.send(read_request(2, LONG))
+        assert len([reads.receive() for _ in range(3)]) == 3
+        acks = client._client.open(f"/{SERVICE}/AckFn")
+        acks.send(ACK_HELLO)
+        assert wire.AckResponse.FromString(acks.receive()).handshake.sot
+        server.send_signal(signal.SIGTERM)
+        assert reads.status().code == "UNAVAILABLE"
+        request = wire.AckRequest()
+        request.request.offsets.add(offset=b"1", partition_id=0)
+        acks.send(request.SerializeToString())
+        assert wire.AckResponse.FromString(acks.receive()).result.HasField("success")
+        client.ack([Offset(b"2", 0)])  # on a stream of its own
+    assert server.wait() == 0
+    assert "acked 1" in server.stdout()
+    assert "acked 2" in server.stdout()

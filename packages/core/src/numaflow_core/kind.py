@@ -197,6 +197,10 @@ class Method(NamedTuple):
     load: Callable[[], RpcSpec]
     """Imports the kind's codec, and with it protobuf: most of what importing a kind would cost."""
 
+    takes_late: bool = False
+    """Whether the server takes its messages to the end of the grace period, when it refuses those of other methods:
+    they complete what was accepted before."""
+
 
 class Kind(NamedTuple):
     """One UDF kind, as the server needs to know it."""

@@ -40,7 +40,10 @@ KIND: Final = Kind(
     service="source.v1.Source",
     socket_name="source.sock",
     info_name="sourcer-server-info",
-    methods=tuple(Method(name, partial(_load, name)) for name in (_READ, _ACK, _NACK, _PENDING, _PARTITIONS)),
+    methods=tuple(
+        Method(name, partial(_load, name), takes_late=name in (_ACK, _NACK))
+        for name in (_READ, _ACK, _NACK, _PENDING, _PARTITIONS)
+    ),
 )
 SOURCE_SOCK_PATH: Final = KIND.sock_path
 SOURCE_SERVER_INFO_FILE_PATH: Final = KIND.info_path

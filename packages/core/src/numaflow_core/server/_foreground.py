@@ -7,26 +7,27 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as WaitedEnough
 from typing import Final
 
 import aiorun
 
-from ..errors import GracePeriodError, HandlerError, ServerError
+from ..errors import GracePeriodError, HandlerError, ServerError, StartError
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
 from ._memory import give_back_freed_memory
-from ._runtime import Runtime, exit_now
+from ._runtime import FAILURE_EXIT, Runtime, StoppedAtStartError, check_descriptors, reason
 from ._types import ShutdownCallback
+from ._watchdog import Watchdog, exit_now, say
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
-_IGNORE: Final = "_clear_signal_handlers"
-"""aiorun's function that ignores signals, where it has one: it is not part of its interface."""
-
 _CANCEL_TIMEOUT: Final = 5.0
 """Seconds that tasks of the user's own get to end in, once they are cancelled."""
+
+_TELLING: Final = FAILURE_EXIT - 0.2
+"""Seconds that telling a handler's error may take."""
 
 NewRuntime = Callable[[asyncio.AbstractEventLoop], Runtime]
 
@@ -36,96 +37,120 @@ def run_in_foreground(
 ) -> None:
     """Serve until a signal, then return; after an error, raise ``SystemExit``.
 
-    aiorun owns the main thread's loop and ends the tasks that users leave on it. The signals are ours: aiorun would
-    stop the loop at the first one, and the handlers of accepted messages with it. So they are held back from just
-    before it begins until our handlers are in place again.
-
-    ``prepare`` is called when signals are handled, and before there is an event loop.
+    ``prepare`` is called when signals are handled, and before there is an event loop or a thread.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("start() handles signals and must be called on the main thread; elsewhere use serving()")
-    aiorun_logger = logging.getLogger("aiorun")
-    if aiorun_logger.level == logging.NOTSET:
-        aiorun_logger.setLevel(logging.WARNING)  # its steps are ours, and we log them
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    run = _Foreground(new_runtime)
-    loop = None
+    fill_standard_streams()
     try:
-        run.handle_signals()
-        prepare()
-        loop = new_event_loop()
-        asyncio.set_event_loop(loop)
-        run.hold_signals()
-        aiorun.run(
-            run.main(),
-            loop=loop,
-            shutdown_callback=shutdown_callback,
-            timeout_task_shutdown=_CANCEL_TIMEOUT,
-        )
-        loop.run_until_complete(loop.shutdown_asyncgens())
-    finally:
-        if loop is not None:
-            asyncio.set_event_loop(None)
-            loop.close()
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        run.let_signals()
-    run.conclude()
+        check_descriptors()
+        run = _Foreground(new_runtime, shutdown_callback)
+    except OSError as error:
+        sys.exit(f"numaflow: cannot start: {reason(error)}")
+    outcome: BaseException | None
+    try:
+        outcome = run.serve(prepare)
+    except BaseException as error:
+        outcome = error
+    run.conclude(outcome)
+
+
+def fill_standard_streams() -> None:
+    """Open ``/dev/null`` where stdin, stdout or stderr is closed: the next file, a socket for instance, would take its
+    number, and get what is printed."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 
 class _Foreground:
-    def __init__(self, new_runtime: NewRuntime) -> None:
+    def __init__(self, new_runtime: NewRuntime, shutdown_callback: ShutdownCallback | None) -> None:
         self._new_runtime = new_runtime
-        self._mask: set[signal.Signals | int] | None = None
-        self._ignore: Callable[[], None] | None = None
+        self._shutdown_callback = shutdown_callback
         self._runtime: Runtime | None = None
         self._signalled = False
-        self._outcome: BaseException | None = None
+        self._watchdog = Watchdog(self._on_signal, self._on_time)
 
-    def handle_signals(self) -> None:
-        """Take the signals."""
-        for number in _SIGNALS:
-            signal.signal(number, self._on_signal)
-
-    def hold_signals(self) -> None:
-        """Keep signals waiting. aiorun begins by ignoring them, with which one that waits already is lost for good: so
-        it is kept from that meanwhile."""
-        self._mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS))
-        if _IGNORE in vars(aiorun):
-            self._ignore = vars(aiorun)[_IGNORE]
-            vars(aiorun)[_IGNORE] = lambda: None
-
-    def let_signals(self) -> None:
-        """Deliver what has waited."""
-        if self._ignore is not None:
-            vars(aiorun)[_IGNORE] = self._ignore
-            self._ignore = None
-        if self._mask is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, self._mask)
-            self._mask = None
-
-    async def main(self) -> None:
-        self.handle_signals()
-        self.let_signals()
-        loop = asyncio.get_running_loop()
+    def serve(self, prepare: Callable[[], None]) -> BaseException | None:
+        """The life of the server; return what went wrong."""
+        loop = None
         try:
-            self._runtime = self._new_runtime(loop)
-            self._outcome = await serve_until_end(self._runtime, self._on_listening)
-            await call_shutdown(self._runtime.options.on_shutdown)
-        except BaseException as error:
-            self._outcome = error
+            loop = self._begin(prepare)
+            asyncio.set_event_loop(loop)
+            executor = ThreadPoolExecutor()
+            loop.set_default_executor(executor)
+            outcome = loop.run_until_complete(self._main())
+            self._finish_tasks(loop, executor)
         finally:
+            if self._runtime is not None:
+                self._runtime.remove_files()  # an exception of another task of the loop may have ended that
+            if loop is not None:
+                asyncio.set_event_loop(None)
+                loop.close()
+            self._watchdog.give_signals_back()
+        return outcome
+
+    def _begin(self, prepare: Callable[[], None]) -> asyncio.AbstractEventLoop:
+        try:
+            self._watchdog.take_signals()
+            prepare()
+            self._watchdog.start()
+            return new_event_loop()
+        except (OSError, RuntimeError) as error:
+            raise StartError(f"cannot start: {reason(error)}") from error
+
+    async def _main(self) -> BaseException | None:
+        self._watchdog.hear_signals()  # the loop may have taken the place
+        try:
+            self._runtime = runtime = self._new_runtime(asyncio.get_running_loop())
+            runtime.watchdog = self._watchdog
+            try:
+                outcome = await serve_until_end(runtime, self._on_listening)
+            except StoppedAtStartError:
+                outcome = None
+            if outcome is None:
+                self._watchdog.status = 0
+            await call_shutdown(runtime.options.on_shutdown)
+            return outcome
+        except BaseException as error:
+            return error
+        finally:
+            self._watchdog.pass_on_no_more()
+
+    def _finish_tasks(self, loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor) -> None:
+        """Call the shutdown callback, and end the tasks that users have left on the loop: what aiorun is for. The
+        signals are ours again as soon as it runs; those of its own would end the loop, and the calls that it runs."""
+
+        async def stop() -> None:
+            self._watchdog.take_signals()
             loop.stop()
 
-    def conclude(self) -> None:
+        aiorun_logger = logging.getLogger("aiorun")
+        if aiorun_logger.level == logging.NOTSET:
+            aiorun_logger.setLevel(logging.WARNING)  # its steps are ours, and we log them
+        aiorun.run(
+            stop(),
+            loop=loop,
+            executor=executor,
+            shutdown_callback=self._shutdown_callback,
+            timeout_task_shutdown=_CANCEL_TIMEOUT,
+        )
+        loop.run_until_complete(loop.shutdown_asyncgens())
+
+    def conclude(self, outcome: BaseException | None) -> None:
         """Turn the outcome into a return or an exit status."""
-        outcome = self._outcome
+        watchdog, runtime = self._watchdog, self._runtime
+        if runtime is None or (outcome is None and not self._signalled):
+            watchdog.close()
+        else:
+            watchdog.end_in(runtime.options.grace_period)
+            watchdog.arm_last_resort()  # for whatever the process does from here on
         if outcome is None:
-            if self._runtime is not None:
-                self._runtime.release_process()
             return
-        if isinstance(outcome, HandlerError) and self._runtime is not None:
-            self._runtime.wait_announced()
+        if isinstance(outcome, HandlerError) and runtime is not None and not _is_done(runtime.told):
+            exit_now(1)  # Python's own end would wait for a lock of a log that is stuck
         if isinstance(outcome, (HandlerError, GracePeriodError)):
             sys.exit(1)  # logged where it happened
         if isinstance(outcome, ServerError):
@@ -140,14 +165,28 @@ class _Foreground:
             give_back_freed_memory()
         logger.info("%s server listening on %s", runtime.kind.name, runtime.options.sock_path)
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
+    def _on_signal(self, number: int) -> None:
         runtime = self._runtime
         if runtime is not None and runtime.is_serving and not self._signalled:
             self._signalled = True
             runtime.stop()
             return
-        os.write(2, f"numaflow: {name}, ending at once\n".encode())
+        say(f"{signal.Signals(number).name}, ending at once")
         if runtime is not None:
             runtime.remove_files()
         exit_now(128 + number)
+
+    def _on_time(self) -> None:
+        """The process has to end."""
+        if self._watchdog.status == 0:
+            say("everything is answered and the grace period is over: ending what still runs")
+        if self._runtime is not None:
+            self._runtime.remove_files()
+
+
+def _is_done(future: Future[None]) -> bool:
+    try:
+        future.result(_TELLING)
+    except WaitedEnough:
+        return False
+    return True

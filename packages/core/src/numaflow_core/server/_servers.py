@@ -93,11 +93,7 @@ class Server(ABC):
 
         if self._options.tune_memory:
             tune()
-        run_in_foreground(
-            lambda: self._prepare(owns_process=True),
-            lambda loop: self._new_runtime(loop, owns_process=True),
-            self._shutdown_callback(),
-        )
+        run_in_foreground(lambda: self._prepare(owns_process=True), self._new_runtime, self._shutdown_callback())
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Server]:
@@ -114,7 +110,7 @@ class Server(ABC):
 
         from ._lifecycle import serving
 
-        runtime = self._new_runtime(asyncio.get_running_loop(), owns_process=False)
+        runtime = self._new_runtime(asyncio.get_running_loop())
         async with serving(runtime):
             yield self
 
@@ -124,7 +120,7 @@ class Server(ABC):
         if self._runtime is not None:
             self._runtime.stop()
 
-    def _new_runtime(self, loop: asyncio.AbstractEventLoop, *, owns_process: bool) -> Runtime:
+    def _new_runtime(self, loop: asyncio.AbstractEventLoop) -> Runtime:
         from ._runtime import Runtime
 
         self._runtime = Runtime(
@@ -132,7 +128,6 @@ class Server(ABC):
             self._runtime_options(),
             lambda runtime: self._new_services(runtime, loop),
             handler=self._given,
-            owns_process=owns_process,
         )
         return self._runtime
 
@@ -151,8 +146,8 @@ class Server(ABC):
 
         handlers = self._bind(runtime, loop)
         services = {}
-        for name, load in self._kind.methods:
-            spec = load()
+        for method in self._kind.methods:
+            name, spec = method.name, method.load()
             runner = self._new_runner(self._on_failure(runtime, name), loop, spec, handlers[name])
             services[self._kind.path(name)] = Service(spec.new_flow, runner)
         return services
@@ -392,8 +387,8 @@ class MultiProcServer(Server):
 
         runtime.handler = self._given
         services = []
-        for name, load in self._kind.methods:
-            spec = load()
+        for method in self._kind.methods:
+            name, spec = method.name, method.load()
             runner = self._new_runner(self._on_failure(runtime, name), loop, spec, self._handlers[name])
             services.append(in_a_worker(spec, runner))
         return services

@@ -11,7 +11,6 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -23,17 +22,18 @@ from ..runners.parent import ParentLink, PipedStream
 from ..values.about import About
 from ..wire.frames import FrameType as Frames
 from ..wire.frames import encode_frame
+from ._children import keep_from_children
 from ._describe import describe
 from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
 from ._memory import tune
 from ._options import Options
-from ._runtime import exit_now
+from ._runtime import reason
 from ._services import Service
+from ._watchdog import SIGNALS, exit_now, flush
 
 logger = logging.getLogger(__name__)
 
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
 
 NewServices = Callable[["WorkerRuntime", asyncio.AbstractEventLoop], Sequence[Service]]
@@ -45,15 +45,19 @@ def fork_workers(count: int, kind: Kind, options: Options, new_services: NewServ
 
     A worker holds nothing but its own end of its own pipe, so that each end notices when the other process is gone,
     whatever ended it.
+
+    Raises:
+        StartError: there are not enough processes or file descriptors. Those that were had are let go of.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError, AttributeError):  # closed, or None
-            stream.flush()
-    pairs = [socket.socketpair() for _ in range(count)]
-    workers = []
+        flush(stream)  # or each worker would print it, too
+    pairs: list[tuple[socket.socket, socket.socket]] = []
+    workers: list[Worker] = []
     parent = os.getpid()
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
+        for _ in range(count):
+            pairs.append(socket.socketpair())  # noqa: PERF401 - those before one that fails are to be closed
         for number, (ours, theirs) in enumerate(pairs):
             pid = os.fork()
             if pid == 0:
@@ -63,6 +67,11 @@ def fork_workers(count: int, kind: Kind, options: Options, new_services: NewServ
                         b.close()
                 _work(number, parent, theirs, mask, kind, options, new_services)
             workers.append(Worker(number, pid, ours))
+    except OSError as error:
+        for ours, _ in pairs:
+            ours.close()
+        abandon(workers)
+        raise StartError(f"cannot start worker {len(workers)} of {count}: {error.strerror or error}") from error
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for _, theirs in pairs:
@@ -71,13 +80,13 @@ def fork_workers(count: int, kind: Kind, options: Options, new_services: NewServ
 
 
 def abandon(workers: Sequence[Worker]) -> None:
-    """End workers that were never served: they go when their pipe does."""
+    """End workers that were never served."""
     for worker in workers:
         worker.pipe.close()
-    for worker in workers:
         try:
+            os.kill(worker.pid, signal.SIGKILL)
             os.waitpid(worker.pid, 0)
-        except ChildProcessError:
+        except (ProcessLookupError, ChildProcessError):
             pass
 
 
@@ -94,8 +103,8 @@ def _work(
     status = 1
     try:
         _die_with(parent)
-        for name in _SIGNALS:
-            signal.signal(name, _leave_it_to_the_parent)
+        before = {int(name): signal.signal(name, _leave_it_to_the_parent) for name in SIGNALS}
+        keep_from_children(lambda: (pipe.fileno(),), before)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         if options.tune_memory:
             tune()
@@ -109,14 +118,15 @@ def _work(
 
 
 def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_services: NewServices) -> int:
-    loop = new_event_loop()
-    asyncio.set_event_loop(loop)
-    runtime = WorkerRuntime(number, pipe, kind, options, lambda worker: new_services(worker, loop))
     try:
+        loop = new_event_loop()
+        asyncio.set_event_loop(loop)
+        runtime = WorkerRuntime(number, pipe, kind, options, lambda worker: new_services(worker, loop))
         loop.run_until_complete(serve_until_end(runtime))
-    except StartError as error:
-        for piece in encode_frame(Frames.START_FAILED, 0, [str(error).encode()]):
-            pipe.sendall(piece)
+    except (StartError, OSError) as error:
+        text = str(error) if isinstance(error, StartError) else f"cannot start: {reason(error)}"
+        pipe.setblocking(True)
+        pipe.sendall(b"".join(encode_frame(Frames.START_FAILED, 0, [text.encode("utf-8", "backslashreplace")])))
         return 1
     loop.run_until_complete(call_shutdown(options.on_shutdown))
     return 0

@@ -75,6 +75,9 @@ class Transport(Protocol):
             OSError: the socket cannot be bound.
         """
 
+    def connected(self) -> int:
+        """How many peers are connected."""
+
     async def close(self, patience: float) -> None:
         """Stop listening, write out what is queued and close every connection. A peer that does not read within
         ``patience`` seconds is cut off."""

@@ -22,6 +22,7 @@ from ..transport import INITIAL_WINDOW, MESSAGE_COST, OUTPUT_LIMIT, STREAM_WINDO
 from ..wire.buffers import Outgoing, count_bytes
 from ..wire.headers import ended
 from ..wire.status import ProtocolError, Status, StatusCode
+from ._sockets import listed_at
 
 logger = logging.getLogger(__name__)
 
@@ -241,9 +242,11 @@ class GrpcioTransport:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: grpc.aio.Server | None = None
         self._served = False
+        self._path = ""
 
     async def listen(self, path: str, methods: Mapping[str, Accept]) -> None:
         self._methods = methods
+        self._path = path
         server = grpc.aio.server(handlers=[self], options=self._options)
         try:
             server.add_insecure_port(f"unix:{quote(path)}")
@@ -252,6 +255,13 @@ class GrpcioTransport:
         _GRPC_LOGGER.addFilter(_worth_logging)
         self._server = server
         await server.start()
+
+    def connected(self) -> int:
+        """As ``Transport`` says. grpc does not tell of connections, but they are this process's sockets."""
+        try:
+            return sum(has_peer for _, has_peer in listed_at(self._path))
+        except OSError:
+            return len(self._streams)  # there is no descriptor left to list them with
 
     async def close(self, patience: float) -> None:
         server, self._server = self._server, None

@@ -21,6 +21,9 @@ class H2Transport:
 
         self._server = await asyncio.get_running_loop().create_unix_server(connect, path)
 
+    def connected(self) -> int:
+        return len(self.connections)
+
     async def close(self, patience: float) -> None:
         if self._server is not None:
             self._server.close()
