@@ -40,10 +40,10 @@ def assert_fails(server: ServerProcess, payload: bytes) -> str:
 
 @only_map
 def test_error_while_nobody_reads_the_output(launch: Launch) -> None:
-    assert "ValueError('oh')" in assert_fails(launch("--stuck-output").wait_listening(), b"!raise oh")
+    assert "ValueError: oh" in assert_fails(launch("--stuck-output").wait_listening(), b"!raise oh")
 
 
-@only_map_in_process
+@only_map
 def test_error_that_cannot_be_described(launch: Launch) -> None:
     assert_fails(launch().wait_listening(), b"!raise-stuck")
 
@@ -80,7 +80,7 @@ def test_serving_raises_although_the_error_cannot_be_described(launch: Launch, g
         assert talk.stream.status().code == "INTERNAL"
     gate.open()
     assert server.wait() == 0
-    assert "ended with HandlerError: map handler" in server.stdout()
+    assert "ended with HandlerError: " in server.stdout()
 
 
 @only_map

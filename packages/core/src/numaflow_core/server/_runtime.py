@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 FAILURE_EXIT: Final = 0.85
 """Seconds after a handler's error when the process ends, whatever still runs in it."""
 
-_TELLING: Final = 0.55
+DESCRIBING: Final = 0.5
 """Seconds after a handler's error when streams end without a description of it, should there be none by then."""
 
 _CLOSING: Final = 0.175
@@ -303,9 +303,9 @@ class Runtime:
 
     def _expect_report(self) -> None:
         """A handler has raised. Streams are to say what, but not to wait for it for long."""
-        summary = f"a {self.kind.name} handler raised an error that takes too long to describe"
-        status = Report(summary, "").status(self.options.container_type)
-        asyncio.get_running_loop().call_later(_TELLING, self._fail, status, summary, None)
+        report = undescribed(self.kind)
+        status = report.status(self.options.container_type)
+        asyncio.get_running_loop().call_later(DESCRIBING, self._fail, status, report.summary, None)
 
     def _fail(self, status: Status, summary: str, error: BaseException | None) -> None:
         if self._end.done():
@@ -318,6 +318,11 @@ class Runtime:
     def _finish(self, outcome: ServerError | None) -> None:
         if not self._end.done():
             self._end.set_result(outcome)
+
+
+def undescribed(kind: Kind) -> Report:
+    """What is told of an error where nothing better is known in time."""
+    return Report(f"a {kind.name} handler raised an error that takes too long to describe", "")
 
 
 def new_transport(options: Options) -> Transport:

@@ -28,7 +28,8 @@ from ._lifecycle import call_shutdown, serve_until_end
 from ._loops import new_event_loop
 from ._memory import tune
 from ._options import Options
-from ._runtime import reason
+from ._report import Report
+from ._runtime import DESCRIBING, reason, undescribed
 from ._services import Service
 from ._watchdog import SIGNALS, exit_now, flush
 
@@ -123,7 +124,7 @@ def _run(number: int, pipe: socket.socket, kind: Kind, options: Options, new_ser
         asyncio.set_event_loop(loop)
         runtime = WorkerRuntime(number, pipe, kind, options, lambda worker: new_services(worker, loop))
         loop.run_until_complete(serve_until_end(runtime))
-    except (StartError, OSError) as error:
+    except (StartError, OSError, RuntimeError) as error:
         text = str(error) if isinstance(error, StartError) else f"cannot start: {reason(error)}"
         pipe.setblocking(True)
         pipe.sendall(b"".join(encode_frame(Frames.START_FAILED, 0, [text.encode("utf-8", "backslashreplace")])))
@@ -172,31 +173,43 @@ class WorkerRuntime:
 
         self._pipe = pipe
         self._services = new_services(self)
+        self._process = os.getpid()
         self._failed = threading.Lock()
+        self._told = False
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="numaflow-pipe", daemon=True)
 
     def start(self) -> None:
-        """Begin to take calls from the pipe."""
+        """Begin to take calls from the pipe. Raises ``OSError`` or ``RuntimeError`` where there are no file descriptors
+        or threads left."""
+        self.loop = new_event_loop()
         self._thread.start()
         self._started.wait()
 
     def fail(self, error: BaseException, about: Callable[[], About | None], handler: object = None) -> None:
         """A handler raised: tell the server, which ends everything."""
+        if os.getpid() != self._process:
+            exit_now(1)  # a process that a handler has forked, and that came back out of it
         if self._failed.acquire(blocking=False):
+            self._context.soon(self.loop.call_later, DESCRIBING, self._tell, undescribed(self.kind))
             handler = self.handler if handler is None else handler
-            report = describe(error, self.kind, handler, about, self.options.log_payload)
-            text = json.dumps([report.summary, report.detail]).encode()
-            self._context.soon(self._link.send, Frames.FAILED, 0, [text])
+            self._context.soon(self._tell, describe(error, self.kind, handler, about, self.options.log_payload))
+
+    def _tell(self, report: Report) -> None:
+        if not self._told:
+            self._told = True
+            self._link.send(Frames.FAILED, 0, [json.dumps([report.summary, report.detail]).encode()])
 
     def _run(self) -> None:
-        self.loop = new_event_loop()
         asyncio.set_event_loop(self.loop)
         self._context = RpcContext(self.loop, self.options.max_message_size, _nothing_to_watch, self.fail)
         self._started.set()
         try:
             self.loop.run_until_complete(self._serve())
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, (OSError, RuntimeError)) and not self.ready.done():
+                self.ready.set_exception(StartError(f"cannot start: {reason(error)}"))
+                return
             logger.exception("the worker's pipe failed")
             exit_now(1)
         self.finished.set_result(None)
