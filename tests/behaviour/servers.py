@@ -72,7 +72,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--hooks",
         choices=[
-            *("sync", "async", "raising", "gated", "gated-c", "forking", "stopping", "one-raising"),
+            *("sync", "async", "raising", "gated", "gated-c", "forking", "stopping", "signals", "one-raising"),
             *("exit-at-start", "exit-at-end", "interrupt-at-end"),
         ],
         help="say when hooks are called",
@@ -119,6 +119,9 @@ def hooks(options: argparse.Namespace) -> dict[str, Any]:
         made[0].stop()
         say("stopped")
 
+    async def take_signal() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, say, "a signal of the user's")
+
     def forking() -> None:
         act(f"!fork {options.gate}".encode())
         while not os.path.exists(f"{options.gate}.log"):
@@ -153,6 +156,8 @@ def hooks(options: argparse.Namespace) -> dict[str, Any]:
         return {"on_startup": started_gated}
     if options.hooks == "gated-c":
         return {"on_startup": lambda: act(f"!stall-c {options.gate}".encode())}
+    if options.hooks == "signals":
+        return {"on_startup": take_signal}
     if options.hooks == "stopping":
         return {"on_startup": stopping, "on_shutdown": stopped}
     if options.hooks == "forking":

@@ -145,6 +145,17 @@ def test_signal_is_heard_while_c_code_holds_the_start(launch: Launch, gate: Gate
     assert not server.info.exists()
 
 
+@only_map_in_process
+def test_signals_of_the_user_are_told_to_the_event_loop(launch: Launch) -> None:
+    """The server hears of signals in its place, and passes them on."""
+    server = launch("--hooks", "signals").wait_listening()
+    for number in range(1, 4):
+        server.send_signal(signal.SIGUSR1)
+        wait_until(lambda number=number: server.stdout().count("a signal of the user's") == number, "the signal")
+    server.send_signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
 # -- hooks
 
 
