@@ -1,6 +1,7 @@
 """The end of a server does not depend on what is told of it, nor on what else goes on in its process."""
 
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -149,9 +150,13 @@ def test_signal_is_heard_while_c_code_holds_the_start(launch: Launch, gate: Gate
 def test_signals_of_the_user_are_told_to_the_event_loop(launch: Launch) -> None:
     """The server hears of signals in its place, and passes them on."""
     server = launch("--hooks", "signals").wait_listening()
-    for number in range(1, 4):
+
+    def heard(times: int) -> bool:
+        return server.stdout().count("a signal of the user's") == times
+
+    for times in range(1, 4):
         server.send_signal(signal.SIGUSR1)
-        wait_until(lambda number=number: server.stdout().count("a signal of the user's") == number, "the signal")
+        wait_until(partial(heard, times), "the signal")
     server.send_signal(signal.SIGTERM)
     assert server.wait() == 0
 

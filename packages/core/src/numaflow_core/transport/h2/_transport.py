@@ -22,7 +22,7 @@ class H2Transport:
         self._server = await asyncio.get_running_loop().create_unix_server(connect, path)
 
     def connected(self) -> int:
-        return len(self.connections)
+        return len(self._connections)
 
     async def close(self, patience: float) -> None:
         if self._server is not None:
