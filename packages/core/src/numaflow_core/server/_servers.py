@@ -1,6 +1,6 @@
 """The three server types. A kind derives its classes from these and adds a constructor.
 
-What a server needs to run (asyncio, the transport, the strategies) is imported when it starts: importing a kind, to
+What a server needs to run (asyncio, the transport, the runners) is imported when it starts: importing a kind, to
 test a handler or to read its types, takes a fraction of the time.
 """
 
