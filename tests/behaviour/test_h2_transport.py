@@ -256,7 +256,11 @@ def test_metadata_that_grows_when_decoded_ends_the_connection(served: Served) ->
 def test_one_stream_too_many_is_refused(served: Served) -> None:
     with served.peer() as peer:
         last = 2 * MAX_STREAMS + 1
-        peer.write(peer.request(1, path=SILENT), repeated(peer, peer.request(3, path=SILENT), range(3, last, 2)))
+        peer.write(peer.request(1, path=SILENT))
+        again = peer.request(3, path=SILENT)
+        for first in range(3, last, 1024):
+            peer.write(repeated(again, range(first, min(first + 1024, last), 2)))
+            assert peer.is_served()
         peer.write(peer.request(last))
         assert peer.trailers(last)[":reset"] == str(REFUSED_STREAM)
         peer.write(RstStreamFrame(1, 8), peer.request(last + 2), peer.data(last + 2, message(b"room"), end=True))
@@ -342,7 +346,7 @@ def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Patience, "_PER_SECOND", 0.0)
 
 
-def repeated(peer: RawPeer, frame: HeadersFrame, streams: range) -> bytes:
+def repeated(frame: HeadersFrame, streams: range) -> bytes:
     """The same request, whose headers are all in the table, on many streams."""
     data = frame.serialize()
     return b"".join(data[:5] + stream.to_bytes(4, "big") + data[9:] for stream in streams)
@@ -391,7 +395,7 @@ def test_flood_of_refused_requests(served: Served, path: str, method: str, caplo
     with served.peer() as peer:
         first = peer.request(1, path=path, method=method, end=True)
         second = peer.request(3, path=path, method=method, end=True)
-        peer.write(first, repeated(peer, second, range(3, 4000, 2)))
+        peer.write(first, repeated(second, range(3, 4000, 2)))
         peer.until_closed()
     assert "flood" in caplog.text
 

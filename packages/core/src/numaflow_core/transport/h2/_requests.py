@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final, cast
+from typing import cast
 
 from h2.errors import ErrorCodes
 from h2.events import RequestReceived
@@ -13,14 +13,12 @@ from ...wire.headers import RESPONSE, Headers, check_request, is_grpc, not_grpc,
 from ...wire.messages import MessageReader
 from ...wire.status import ProtocolError, Status, StatusCode
 from ._budgets import Patience
+from ._headers import header_size
 from ._outgoing import FramesOut
 from ._state import MAX_METADATA, MAX_STREAMS, H2State
 from ._stream import H2Stream
 
 logger = logging.getLogger(__name__)
-
-_ENTRY: Final = 32
-"""What HTTP/2 counts for a header beside its name and value."""
 
 
 class Requests:
@@ -47,7 +45,7 @@ class Requests:
         stream_id = self.last = request.stream_id
         announced = self._state.take_content_length(stream_id)
         raw = cast("Iterable[tuple[bytes, bytes]]", request.headers)
-        size = sum(len(name) + len(value) + _ENTRY for name, value in raw)
+        size = sum(header_size(name, value) for name, value in raw)
         if len(self._out.streams.by_id) >= MAX_STREAMS:
             self._patience.spend(Patience.COSTLY)
             self._out.reset(stream_id, ErrorCodes.REFUSED_STREAM)

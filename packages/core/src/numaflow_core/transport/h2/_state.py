@@ -12,6 +12,7 @@ from h2.stream import StreamClosedBy, StreamInputs
 
 from ...wire.headers import RESPONSE, Headers, trailers
 from ...wire.status import OK
+from ._headers import HeaderDecoder
 
 FRAME: Final = Struct(">HBBBI")
 """A frame's header: the length in two parts, 16 bits and 8, type, flags and stream."""
@@ -73,7 +74,7 @@ class H2State(H2Connection):
         # In force from the first frame on: `update_settings` would first announce h2's defaults.
         self.local_settings = Settings(client=False, initial_values=_SETTINGS)
         self.max_inbound_frame_size = self.local_settings.max_frame_size
-        self.decoder.max_header_list_size = _MAX_HEADERS
+        self.decoder = HeaderDecoder(_MAX_HEADERS)
         self._parted = False  # a GOAWAY was sent
 
     def receive(self, frame: bytes) -> list[Event]:
