@@ -13,6 +13,7 @@ from hyperframe.frame import (
     ContinuationFrame,
     DataFrame,
     Frame,
+    GoAwayFrame,
     HeadersFrame,
     PingFrame,
     PriorityFrame,
@@ -240,6 +241,7 @@ frames = st.one_of(
         lambda values: SettingsFrame(0, settings=values).serialize()
     ),
     st.just(flags(SettingsFrame(0), ["ACK"])),
+    st.builds(lambda s, c: GoAwayFrame(0, last_stream_id=s, error_code=c).serialize(), streams, st.integers(0, 20)),
     st.builds(lambda s, d: PriorityFrame(s or 1, depends_on=d).serialize(), streams, streams),
     st.binary(max_size=40),
 )

@@ -35,17 +35,20 @@ class HeaderDecoder(Decoder):
 
 
 def pieces(block: bytes) -> Iterator[bytes]:
-    """A block, cut between its fields into pieces of 4 KiB, or more where a field is longer. What cannot be understood
-    is left together, for the decoder to say why."""
+    """A block, cut between its fields into pieces of at most 4 KiB, or one field that is longer. What cannot be
+    understood is left together, for the decoder to say why."""
     start = position = 0
     while position < len(block):
         try:
-            position = _field_end(block, position)
+            end = _field_end(block, position)
         except IndexError:
-            position = len(block)
-        if position - start >= _PIECE or position >= len(block):
+            end = len(block)
+        if end - start > _PIECE and start < position:
             yield block[start:position]
             start = position
+        position = end
+    if start < position:
+        yield block[start:]
 
 
 def _field_end(block: bytes, position: int) -> int:

@@ -45,8 +45,9 @@ _CONNECTION_WINDOW: Final = 1 << 30
 """As good as none: it is the streams' windows that bound what a connection holds."""
 
 _DEFAULT_WINDOW: Final = 65_535
-"""HTTP/2's own. A peer may send that much in all before it knows of our settings, by which a stream's window is
-smaller (RFC 9113, 6.9.2)."""
+_EARLY: Final = MAX_FRAME
+"""Bytes that a peer may send in all beyond its streams' windows. Before it knows of our settings, it takes the windows
+to be HTTP/2's own, which are larger (RFC 9113, 6.9.2)."""
 
 _HEADER_BLOCK: Final = 1 << 20
 """Bytes of an encoded block of headers, in all its frames."""
@@ -67,7 +68,7 @@ class FramesIn:
         self._greeted = False
         self._block = 0  # bytes of the block of headers that has begun and not ended
         self._credit = _CONNECTION_WINDOW
-        self._early = _DEFAULT_WINDOW  # what may still come of that
+        self._early = _EARLY
         self._received: dict[H2Stream, None] = {}
         self.peer_leaves = False
         """Whether the peer has said that it opens no more streams."""
