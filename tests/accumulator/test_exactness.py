@@ -69,7 +69,7 @@ def test_every_history_gives_what_the_model_says(running: ServerProcess) -> None
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=6 * settings().max_examples)
+@settings(max_examples=2 * settings().max_examples)
 @given(histories(), st.integers(0, 1 << 32).map(Random))
 def test_every_order_of_calls_gives_what_the_model_says(history: History, random: Random) -> None:
     requests, lives = windowed(history)
