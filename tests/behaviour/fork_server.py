@@ -72,11 +72,12 @@ class ForkServer:
                 self._reap()
             if self._requests.fileno() not in ready:
                 continue
-            data, ancillary, _, _ = self._requests.recvmsg(_LARGEST_REQUEST, socket.CMSG_SPACE(_FDS * 4))
+            try:
+                data, ancillary, _, _ = self._requests.recvmsg(_LARGEST_REQUEST, socket.CMSG_SPACE(_FDS * 4))
+            except ConnectionResetError:  # nobody has read the last reply
+                data, ancillary = b"", []
             if not data:
-                for pid in [*self._status_pipes]:
-                    self._end(pid)
-                os._exit(0)
+                self._end_all()
             request = json.loads(data)
             if "end" in request:
                 self._end(request["end"])
@@ -91,7 +92,15 @@ class ForkServer:
                     return command, self._scripts[command[0]]
 
     def _reply(self, reply: object) -> None:
-        self._requests.send(json.dumps(reply).encode())
+        try:
+            self._requests.send(json.dumps(reply).encode())
+        except (BrokenPipeError, ConnectionResetError):
+            self._end_all()
+
+    def _end_all(self) -> NoReturn:
+        for pid in [*self._status_pipes]:
+            self._end(pid)
+        os._exit(0)
 
     def _start(self, settings: dict[str, Any], fds: list[int]) -> bool:
         """Whether this is the child."""
@@ -137,7 +146,10 @@ class ForkServer:
     def _ended(self, pid: int, status: int) -> None:
         pipe = self._status_pipes.pop(pid, None)
         if pipe is not None:
-            os.write(pipe, str(os.waitstatus_to_exitcode(status)).encode())
+            try:
+                os.write(pipe, str(os.waitstatus_to_exitcode(status)).encode())
+            except BrokenPipeError:
+                pass  # nobody wants to know any more
             os.close(pipe)
 
     def _end(self, pid: int) -> None:
