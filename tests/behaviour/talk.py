@@ -96,10 +96,8 @@ class Talk:
         self._ready.clear()
         if self._unused and self.kind.is_unary:
             self._sent.pop().stream.cancel()  # without a request it could not end well
-        streams = self._streams()
-        for stream in streams:
-            stream.half_close()
-        for stream in streams:
+        self.half_close()
+        for stream in self._streams():
             found += self._rest(stream, timeout)
         return found
 
@@ -108,9 +106,18 @@ class Talk:
         for stream in self._streams():
             stream.cancel()
 
-    def statuses(self) -> list[Outcome]:
-        """How the streams ended, beside those that have ended well with their answers."""
-        return [stream.status() for stream in self._streams()]
+    def half_close(self) -> None:
+        """Half-close all streams."""
+        for stream in self._streams():
+            stream.half_close()
+
+    def statuses(self, *, owing: bool = False) -> list[Outcome]:
+        """How the streams ended, beside those that have ended well with their answers.
+
+        Args:
+            owing: only of those that owe an answer; a stream without a request ends earlier, and with other words.
+        """
+        return [rpc.stream.status() for rpc in (*self._sent, *self._others) if rpc.due > 0 or not owing]
 
     def _streams(self) -> list[RawStream]:
         return [rpc.stream for rpc in (*self._sent, *self._others)]

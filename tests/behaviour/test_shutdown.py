@@ -155,7 +155,9 @@ def test_grace_period_over(launch: Launch, combination: Combination, gate: Gate)
         talk.spread([(str(each), gate.stall()) for each in range(combination.stalls)])
         gate.wait_entered(combination.stalls)
         server.send_signal(signal.SIGTERM)
-        for outcome in talk.statuses():
+        outcomes = talk.statuses(owing=True)
+        assert outcomes
+        for outcome in outcomes:
             assert outcome.code == "UNAVAILABLE"
             assert "grace period" in outcome.message
             assert f"{unanswered} messages unanswered" in outcome.message
