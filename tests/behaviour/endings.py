@@ -5,7 +5,7 @@
 ``!raise-threadless``   let no more threads begin in this process, and raise an error
 ``!terminate``          start a process, terminate it and wait for it; answer with its exit code
 ``!pool``               have a pool of processes do something; answer with it
-``!fork GATE``          fork; the child writes its process id to GATE.log and sleeps for ever
+``!fork-noting GATE``   fork; the child writes its process id to GATE.log and sleeps for ever
 ``!daemon GATE``        the same with a daemonic process of ``multiprocessing``
 ``!thread``             start a thread that never ends and that the process waits for
 ``!executor``           the same with the thread of an executor
@@ -130,7 +130,7 @@ ENDINGS: dict[str, Callable[[str], bytes]] = {
     "!raise-threadless": raise_threadless,
     "!terminate": terminate,
     "!pool": pool,
-    "!fork": fork,
+    "!fork-noting": fork,
     "!daemon": daemon,
     "!thread": thread,
     "!executor": executor,

@@ -123,7 +123,7 @@ def hooks(options: argparse.Namespace) -> dict[str, Any]:
         asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, say, "a signal of the user's")
 
     def forking() -> None:
-        act(f"!fork {options.gate}".encode())
+        act(f"!fork-noting {options.gate}".encode())
         while not os.path.exists(f"{options.gate}.log"):
             time.sleep(POLL)
 

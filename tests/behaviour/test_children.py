@@ -46,7 +46,7 @@ def test_pool_ends(launch: Launch) -> None:
 @only_map
 def test_signal_to_a_child_is_the_childs(launch: Launch, gate: Gate) -> None:
     server = launch().wait_listening()
-    ask_and_close(server, b"!fork %s" % str(gate.path).encode())
+    ask_and_close(server, b"!fork-noting %s" % str(gate.path).encode())
     child = child_of(gate)
     os.kill(child, signal.SIGTERM)
     wait_until(lambda: not is_alive(child), "the end of the child")
@@ -62,7 +62,7 @@ def test_signal_to_a_child_is_the_childs(launch: Launch, gate: Gate) -> None:
 def test_child_that_lives_on_holds_nothing(launch: Launch, gate: Gate) -> None:
     """Neither the server's end nor that of its connections waits for it."""
     server = launch().wait_listening()
-    ask_and_close(server, b"!fork %s" % str(gate.path).encode())
+    ask_and_close(server, b"!fork-noting %s" % str(gate.path).encode())
     child = child_of(gate)
     assert holds_socket(server.pid, server.sock)
     assert not holds_socket(child, server.sock)

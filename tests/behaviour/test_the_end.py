@@ -222,7 +222,7 @@ def test_signal_at_any_moment_of_the_start(launch: Launch, tmp_path: Path) -> No
     counting.kill()
     (tmp_path / "counting.sock").unlink()
     (tmp_path / "counting-info").unlink()
-    moments = range(1, calls + 12, max(1, calls // 16))
+    moments = range(1, calls, max(1, calls // 16))  # what comes after that, an idle server may never do
     for moment in moments:
         server = launch("--signal-at", moment, name=f"at-{moment}")
         assert server.wait() in (0, 128 + signal.SIGTERM, -signal.SIGTERM), server.stderr()
