@@ -143,15 +143,22 @@ class Peer:
 # -- one stream
 
 
-def test_first_data_opens_the_window() -> None:
+def test_first_data_opens_the_window_and_more_widens_it() -> None:
     peer = Connection().open()
     peer.send(prefix(0))
-    assert peer.credit == INITIAL_WINDOW - MESSAGE_COST
+    assert peer.credit == 64 * 1024 - MESSAGE_COST
+    peer.answer()
+    for _ in range(3):
+        peer.fill()
+        peer.answer()
+    assert peer.stream.window == INITIAL_WINDOW
 
 
 def test_window_doubles_while_the_peer_waits_long() -> None:
     peer = Connection().open()
-    peer.fill()
+    while peer.stream.window < INITIAL_WINDOW:
+        peer.fill()
+        peer.answer()
     for window in (1, 2, 4, 8, 12, 12):
         assert peer.stream.window == window * MEBIBYTE
         peer.fill()

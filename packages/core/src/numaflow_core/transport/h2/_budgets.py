@@ -6,6 +6,16 @@ from typing import Final
 from h2.errors import ErrorCodes
 from h2.exceptions import ProtocolError as H2ProtocolError
 
+INPUT_POOL: Final = 48 << 20
+"""Bytes that all streams of a connection hold of what has come, with what may come. With ``FIRST_WINDOW`` for each of
+``MAX_STREAMS`` it is 64 MiB."""
+
+OUTPUT_POOL: Final = 16 << 20
+"""Bytes of replies that all streams of a connection hold for a peer that does not read."""
+
+LEAST_OUTPUT: Final = 4096
+"""A stream with less to write is not held back, whatever the others hold."""
+
 
 class Pool:
     """Bytes that the streams of a connection share.

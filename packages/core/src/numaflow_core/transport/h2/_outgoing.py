@@ -10,7 +10,7 @@ from h2.exceptions import ProtocolError as H2ProtocolError
 from ...wire.buffers import Buffer
 from ...wire.headers import Headers
 from ._budgets import Patience
-from ._state import END_HEADERS, END_STREAM, OK_BLOCK, OK_TRAILERS, RESPONSE_BLOCK, H2State
+from ._state import DATA, END_HEADERS, END_STREAM, FRAME, OK_BLOCK, OK_TRAILERS, RESPONSE_BLOCK, H2State
 from ._stream import H2Stream, Streams
 
 _WRITE_HIGH_WATER: Final = 1 << 20
@@ -138,7 +138,7 @@ class FramesOut:
         window = min(connection.outbound_flow_control_window, state.outbound_flow_control_window)
         size = min(stream.out_size, window, _WRITE_HIGH_WATER)
         if size > 0:
-            self._patience.earn(stream.carve(size, connection.max_outbound_frame_size, self._pieces))
+            self._patience.earn(carve(stream, size, connection.max_outbound_frame_size, self._pieces))
             connection.outbound_flow_control_window -= size
             state.outbound_flow_control_window -= size
             stream.written(size)
@@ -176,3 +176,26 @@ class FramesOut:
         self._pieces.clear()
         if self._headers_due is not None:
             self._headers_due.cancel()
+
+
+def carve(stream: H2Stream, size: int, limit: int, to: list[Buffer]) -> int:
+    """Cut ``size`` bytes of a stream's output into DATA frames of no more than ``limit`` bytes; return how many."""
+    source = stream.out
+    frames = 0
+    while size:
+        frame = min(size, limit)
+        to.append(FRAME.pack(frame >> 8, frame & 0xFF, DATA, 0, stream.id))
+        size -= frame
+        frames += 1
+        while frame:
+            head = source[0]
+            if len(head) <= frame:
+                to.append(head)
+                source.popleft()
+                frame -= len(head)
+            else:
+                view = memoryview(head)
+                to.append(view[:frame])
+                source[0] = view[frame:]
+                frame = 0
+    return frames

@@ -12,20 +12,14 @@ from ...wire.buffers import Buffer, Outgoing, coalesce, count_bytes
 from ...wire.headers import Headers, ended, trailers
 from ...wire.messages import MessageReader, frame_messages
 from ...wire.status import ProtocolError, Status, StatusCode
-from ._budgets import Pool
-from ._state import DATA, FIRST_WINDOW, FRAME, MAX_WINDOW, WINDOW_UPDATE
+from ._budgets import INPUT_POOL, LEAST_OUTPUT, OUTPUT_POOL, Pool
+from ._state import FIRST_WINDOW, FRAME, MAX_WINDOW, WINDOW_UPDATE
 
 logger = logging.getLogger(__name__)
 
-_INPUT_LIMIT: Final = 48 << 20
-"""Bytes that all streams of a connection hold of what has come, with what may come. With ``FIRST_WINDOW`` for each of
-``MAX_STREAMS`` it is 64 MiB."""
-
-_OUTPUT_LIMIT: Final = 16 << 20
-"""Bytes of replies that all streams of a connection hold for a peer that does not read."""
-
-_LEAST_OUTPUT: Final = 4096
-"""A stream with less to write is not held back, whatever the others hold."""
+_SECOND_WINDOW: Final = 64 << 10
+"""A stream's window when its first bytes have come. It grows to ``INITIAL_WINDOW`` as it is used, while half of the
+pool is left: what hundreds of streams may send and do not would be missing to the others."""
 
 _SLOW: Final = 0.05
 """Seconds. When a peer waits longer for credit, handlers are slow and more messages at once might help: the window
@@ -43,8 +37,6 @@ _LOANS: Final = 4 << 20
 
 _OLDEST_FIRST: Final = 16
 """Of so many loans one goes to the stream that has waited longest, the others to the shortest message."""
-
-_WINDOW_UPDATE_SIZE: Final = 4
 
 
 class Streams:
@@ -64,8 +56,8 @@ class Streams:
         """Those with something to write, in the order of their turns."""
         self.wake = wake
         self.call_later = call_later
-        self.input = Pool(_INPUT_LIMIT, FIRST_WINDOW)
-        self.output = Pool(_OUTPUT_LIMIT, _LEAST_OUTPUT)
+        self.input = Pool(INPUT_POOL, FIRST_WINDOW)
+        self.output = Pool(OUTPUT_POOL, LEAST_OUTPUT)
         self._control = control
         self._emptied = emptied
         self._short: dict[H2Stream, None] = {}  # inside of a message that is longer than their share, in turn
@@ -82,7 +74,7 @@ class Streams:
         """Let the peer send more on the stream."""
         stream.credit += size
         self.settle(stream)
-        self._control.append(FRAME.pack(0, _WINDOW_UPDATE_SIZE, WINDOW_UPDATE, 0, stream.id) + size.to_bytes(4, "big"))
+        self._control.append(FRAME.pack(0, 4, WINDOW_UPDATE, 0, stream.id) + size.to_bytes(4, "big"))
         self.wake()
 
     def forget(self, stream: "H2Stream") -> None:
@@ -153,6 +145,7 @@ class H2Stream:
         "_deadline",
         "_drain_wanted",
         "_end_told",
+        "_enough",
         "_held",
         "_incoming",
         "_low",
@@ -187,6 +180,7 @@ class H2Stream:
         self.taken = 0  # of the connection's pool
         self.loan = 0  # beyond it
         self.window = FIRST_WINDOW
+        self._enough = -MAX_WINDOW  # room that is worth a frame
         self._low = -MAX_WINDOW  # the peer is about to run out of credit below this
         self._held = 0  # what whole messages cost that are not released
         self._waiting: TimerHandle | None = None  # set while the peer is about to run out of credit
@@ -286,15 +280,17 @@ class H2Stream:
 
     def replenish(self) -> None:
         """Let the peer send as much as the window has room for, once that is worth a frame."""
+        if self.window - self._held - self.credit < self._enough and not self.half_closed:
+            return  # there is not so much to account for, either
         streams = self._streams
         streams.settle(self)
         if self.half_closed or self.over:
             return
-        if self.window < INITIAL_WINDOW:
-            self._resize(INITIAL_WINDOW)
+        if self.window == FIRST_WINDOW:
+            self._resize(_SECOND_WINDOW)
             streams.input.users += 1
         share = streams.input.share(self.taken)
-        enough = min(self.window, share) >> 2
+        enough = self._enough = min(self.window, share) >> 2
         room = self.window - self._held - self.credit
         if room < enough:
             return
@@ -313,6 +309,8 @@ class H2Stream:
                 self.replenish()
                 return
         streams.grant(self, room)
+        if self.window < INITIAL_WINDOW and streams.input.left > INPUT_POOL // 2:
+            self._resize(min(4 * self.window, INITIAL_WINDOW))
 
     def set_deadline(self, seconds: float) -> None:
         """End the call when it takes longer."""
@@ -325,7 +323,8 @@ class H2Stream:
 
     def _resize(self, window: int) -> None:
         self.window = window
-        self._low = window >> 2
+        if window >= INITIAL_WINDOW:
+            self._low = window >> 2
 
     def _widen(self) -> None:
         """The peer has waited for credit."""
@@ -356,7 +355,7 @@ class H2Stream:
     def _output_share(self) -> int:
         """How much may wait for the peer before the stream is congested."""
         size = self.out_size
-        return OUTPUT_LIMIT if size <= _LEAST_OUTPUT else min(OUTPUT_LIMIT, self._streams.output.share(size))
+        return OUTPUT_LIMIT if size <= LEAST_OUTPUT else min(OUTPUT_LIMIT, self._streams.output.share(size))
 
     def _set_output(self, size: int) -> None:
         self._streams.output.left += self.out_size - size
@@ -377,28 +376,6 @@ class H2Stream:
             if self.receiver is not None and not self.done:
                 self.receiver.drained()
                 self.deliver()
-
-    def carve(self, size: int, limit: int, to: list[Buffer]) -> int:
-        """Cut ``size`` bytes of the output into DATA frames of no more than ``limit`` bytes each; return how many."""
-        source = self.out
-        frames = 0
-        while size:
-            frame = min(size, limit)
-            to.append(FRAME.pack(frame >> 8, frame & 0xFF, DATA, 0, self.id))
-            size -= frame
-            frames += 1
-            while frame:
-                head = source[0]
-                if len(head) <= frame:
-                    to.append(head)
-                    source.popleft()
-                    frame -= len(head)
-                else:
-                    view = memoryview(head)
-                    to.append(view[:frame])
-                    source[0] = view[frame:]
-                    frame = 0
-        return frames
 
     # -- the end
 
