@@ -58,13 +58,14 @@ def test_error_where_no_thread_can_be_started(launch: Launch) -> None:
 
 @only_map
 def test_error_where_c_code_holds_the_main_thread(launch: Launch, gate: Gate) -> None:
-    server = launch().wait_listening()
+    server = launch("--log").wait_listening()
     with server.client() as client:
         talk = Talk(client, server.combination.kind)
         talk.send([("stuck", b"!stall-c %s" % str(gate.path).encode())])
         gate.wait_entered(1)
         if server.combination.type == "async":
             server.send_signal(signal.SIGTERM)  # there is no way left to raise anything
+            server.wait_logged("stopping: up to")
             server.send_signal(signal.SIGINT)
             assert server.wait() == 128 + signal.SIGINT
         else:
