@@ -145,7 +145,7 @@ def test_signal_while_the_loop_is_blocked_is_heard(launch: Launch, combination: 
 
 
 def test_grace_period_over(launch: Launch, combination: Combination, gate: Gate) -> None:
-    server = launch("--grace", 0.5).wait_listening()
+    server = launch("--grace", 4).wait_listening()  # a tenth of it is for the end itself
     workers = children(server.pid)
     # In front of workers, nobody knows which messages only end a request.
     ends = len(combination.kind.end_of_request("0")) if combination.type == "multiproc" else 0

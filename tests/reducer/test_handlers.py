@@ -217,14 +217,14 @@ def test_keys_and_metadata_are_there_in_the_constructor() -> None:
         def finish(self) -> None: ...
 
     server: Any = ReduceServer(Early)
-    made = server._handler(["a"], "metadata")
+    made = server._handlers["ReduceFn"](["a"], "metadata")
     assert made.shown == (["a"], "metadata")
 
 
 def test_a_function_is_called_with_everything_at_the_end() -> None:
     calls: list[object] = []
     server: Any = ReduceServer(lambda keys, datums, md: calls.append((keys, list(datums), md)))
-    push = server._handler(["a"], "metadata")
+    push = server._handlers["ReduceFn"](["a"], "metadata")
     push.add(1)
     push.add(2)
     assert calls == []
