@@ -6,11 +6,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from .conftest import Launch, only
-from .harness import Gate, is_alive, wait_until
+from .harness import Gate, ServerProcess, is_alive, wait_until
 from .talk import assert_serves
 from .test_the_end import ask_and_close
 
 only_map = only(lambda each: each.kind.name == "map")
+
+
+def forking(launch: Launch, *options: str | int | Path) -> ServerProcess:
+    """A server whose handlers fork, in an interpreter of its own: one that has imported grpc before the server begins
+    has grpc's own handlers of forks, with which children crash."""
+    return launch(*options, anew=True).wait_listening()
 
 
 def child_of(gate: Gate) -> int:
@@ -31,21 +37,21 @@ def holds_socket(pid: int, path: Path) -> bool:
 
 @only_map
 def test_process_can_be_terminated(launch: Launch) -> None:
-    server = launch().wait_listening()
+    server = forking(launch)
     assert ask_and_close(server, b"!terminate") == b"%d" % -signal.SIGTERM
     assert_serves(server)
 
 
 @only_map
 def test_pool_ends(launch: Launch) -> None:
-    server = launch().wait_listening()
+    server = forking(launch)
     assert ask_and_close(server, b"!pool") == b"[1, 2]"
     assert_serves(server)
 
 
 @only_map
 def test_signal_to_a_child_is_the_childs(launch: Launch, gate: Gate) -> None:
-    server = launch().wait_listening()
+    server = forking(launch)
     ask_and_close(server, b"!fork-noting %s" % str(gate.path).encode())
     child = child_of(gate)
     os.kill(child, signal.SIGTERM)
@@ -61,7 +67,7 @@ def test_signal_to_a_child_is_the_childs(launch: Launch, gate: Gate) -> None:
 @only_map
 def test_child_that_lives_on_holds_nothing(launch: Launch, gate: Gate) -> None:
     """Neither the server's end nor that of its connections waits for it."""
-    server = launch().wait_listening()
+    server = forking(launch)
     ask_and_close(server, b"!fork-noting %s" % str(gate.path).encode())
     child = child_of(gate)
     assert holds_socket(server.pid, server.sock)
@@ -73,7 +79,7 @@ def test_child_that_lives_on_holds_nothing(launch: Launch, gate: Gate) -> None:
 
 @only_map
 def test_daemonic_child_ends_with_the_server(launch: Launch, gate: Gate) -> None:
-    server = launch("--grace", 60).wait_listening()
+    server = forking(launch, "--grace", 60)
     ask_and_close(server, b"!daemon %s" % str(gate.path).encode())
     child = child_of(gate)
     server.send_signal(signal.SIGTERM)
@@ -83,7 +89,7 @@ def test_daemonic_child_ends_with_the_server(launch: Launch, gate: Gate) -> None
 
 @only_map
 def test_child_of_a_startup_hook(launch: Launch, gate: Gate) -> None:
-    server = launch("--hooks", "forking", "--gate", gate.path).wait_listening()
+    server = forking(launch, "--hooks", "forking", "--gate", gate.path)
     child = next(iter(gate.workers()))
     os.kill(child, signal.SIGTERM)
     wait_until(lambda: not is_alive(child), "the end of the child")

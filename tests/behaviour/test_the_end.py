@@ -87,7 +87,7 @@ def test_serving_raises_although_the_error_cannot_be_described(launch: Launch, g
 
 @only_map
 def test_error_ends_a_process_whose_threads_and_children_live_on(launch: Launch, gate: Gate) -> None:
-    server = launch().wait_listening()
+    server = launch(anew=True).wait_listening()
     for command in (b"!thread", b"!executor", b"!daemon %s" % str(gate.path).encode()):
         ask_and_close(server, command)
     gate.wait_entered(1)
@@ -100,7 +100,7 @@ def test_error_ends_a_process_whose_threads_and_children_live_on(launch: Launch,
 @only_map
 @pytest.mark.parametrize("command", ["!thread", "!executor", "!queue", "!daemon"])
 def test_grace_period_bounds_the_process(launch: Launch, gate: Gate, command: str) -> None:
-    server = launch("--grace", 1).wait_listening()
+    server = launch("--grace", 1, anew=True).wait_listening()
     ask_and_close(server, f"{command} {gate.path}".encode())
     server.send_signal(signal.SIGTERM)
     assert server.wait() == 0, server.stderr()

@@ -29,6 +29,9 @@ _CANCEL_TIMEOUT: Final = 5.0
 _TELLING: Final = FAILURE_EXIT - 0.2
 """Seconds that telling a handler's error may take."""
 
+_LAST_RESORT: Final = 1.0
+"""Seconds after the end of the grace period when the process ends although Python cannot end it."""
+
 NewRuntime = Callable[[asyncio.AbstractEventLoop], Runtime]
 
 
@@ -146,7 +149,7 @@ class _Foreground:
             watchdog.close()
         else:
             watchdog.end_in(runtime.options.grace_period)
-            watchdog.arm_last_resort()  # for whatever the process does from here on
+            watchdog.arm_last_resort(_LAST_RESORT)  # for whatever the process does from here on
         if outcome is None:
             return
         if isinstance(outcome, HandlerError) and runtime is not None and not _is_done(runtime.told):

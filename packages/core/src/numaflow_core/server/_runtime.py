@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 FAILURE_EXIT: Final = 0.85
 """Seconds after a handler's error when the process ends, whatever still runs in it."""
 
+_LAST_RESORT: Final = 0.2
+"""Seconds after that when it ends although C code holds the interpreter."""
+
 DESCRIBING: Final = 0.5
 """Seconds after a handler's error when streams end without a description of it, should there be none by then."""
 
@@ -153,7 +156,7 @@ class Runtime:
             self.watchdog.end_in(FAILURE_EXIT)
         self._call(self._expect_report)
         if self.watchdog is not None:
-            self.watchdog.arm_last_resort()
+            self.watchdog.arm_last_resort(_LAST_RESORT)
         return True
 
     def at_end(self, callback: Callable[[], None]) -> None:

@@ -24,9 +24,6 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _WAKE_UP: Final = b"\0"
 """In place of a signal's number: the time has changed."""
 
-_LAST_RESORT: Final = 0.2
-"""Seconds after the time at which the process ends even if its interpreter is held by C code."""
-
 _FLUSH: Final = 0.03
 """Seconds that a stream which takes nothing gets before what it is to be given is dropped."""
 
@@ -58,7 +55,7 @@ class Watchdog:
         self._null = os.open(os.devnull, os.O_WRONLY)
         self._thread = threading.Thread(target=self._watch, name="numaflow-watchdog", daemon=True)
         self._closed = False
-        self._last_resort = False
+        self._last_resort: float | None = None
         self._before: Mapping[int, Any] = {}
         self._next = -1  # who heard of signals before us, and is to hear of them too
         self._passing_on = threading.Lock()
@@ -78,19 +75,19 @@ class Watchdog:
         self._time = None
         self._write(_WAKE_UP)
         self._pause_last_resort()
-        self._last_resort = False
+        self._last_resort = None
 
-    def arm_last_resort(self) -> None:
-        """End the process a moment after the time, with status 1, even if C code holds the interpreter, or threads of
+    def arm_last_resort(self, seconds: float) -> None:
+        """End the process that long after the time, with status 1, even if C code holds the interpreter, or threads of
         Python are stopped because it finalizes. It takes a new thread, but not one of Python's; without it the
         watchdog has to do."""
-        self._last_resort = self._time is not None
+        self._last_resort = None if self._time is None else seconds
         self._resume_last_resort()
 
     def _resume_last_resort(self) -> None:
         time = self._time
-        if self._last_resort and time is not None:
-            left = max(time - monotonic(), 0) + _LAST_RESORT
+        if self._last_resort is not None and time is not None:
+            left = max(time - monotonic(), 0) + self._last_resort
             try:
                 faulthandler.dump_traceback_later(left, file=self._null, exit=True)
             except RuntimeError:
@@ -98,7 +95,7 @@ class Watchdog:
 
     def _pause_last_resort(self) -> None:
         """A forked process that has it without its thread would wait for that at its end."""
-        if self._last_resort:
+        if self._last_resort is not None:
             faulthandler.cancel_dump_traceback_later()
 
     # -- signals, on the main thread
