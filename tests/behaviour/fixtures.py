@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .harness import Gate, ServerProcess
-from .kinds import Combination, KindCase, combinations, each_pair, one_kind_of_each_flow
+from .kinds import Combination, KindCase, combinations, each_once, one_kind_of_each_flow
 
 Launch = Callable[..., ServerProcess]
 
@@ -19,8 +19,8 @@ def each_combination(*kinds: KindCase) -> tuple[Any, Callable[[pytest.Metafunc],
     """The fixture ``combination``, and ``pytest_generate_tests``, which says what it is in each test of a suite.
 
     The option ``--servers`` chooses: with ``all`` it is each of these kinds, with each server type over each transport;
-    with ``flows`` it is one kind of each flow, not the same one in all tests; and with ``pairs`` it is so many of these
-    that each flow is seen with each server type, and both with each transport. ``--part`` chooses a part of that.
+    with ``flows`` it is one kind of each flow, not the same one in all tests; and with ``some`` it is so many of these
+    that each flow, each server type and each transport is seen. ``--part`` chooses a part of that.
     """
     offered = combinations(*kinds)
 
@@ -38,8 +38,8 @@ def each_combination(*kinds: KindCase) -> tuple[Any, Callable[[pytest.Metafunc],
         servers = metafunc.config.getoption("--servers")
         if servers != "all":
             chosen = one_kind_of_each_flow(chosen, number)
-        if servers == "pairs":
-            chosen = each_pair(chosen, number)
+        if servers == "some":
+            chosen = each_once(chosen, number)
         part, parts = map(int, metafunc.config.getoption("--part").split("/"))
         chosen = [each for place, each in enumerate(chosen, number) if place % parts == part]
         metafunc.parametrize("combination", chosen, indirect=True, scope="session", ids=lambda each: each.id)

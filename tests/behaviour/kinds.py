@@ -373,14 +373,15 @@ def one_kind_of_each_flow(offered: Sequence[Combination], number: int) -> list[C
     return [group[(number + place) % len(group)] for place, group in enumerate(groups.values())]
 
 
-def each_pair(offered: Sequence[Combination], number: int) -> list[Combination]:
-    """Some of these combinations, in which each flow is seen with each server type, and both with each transport."""
-    flows = list(dict.fromkeys(each.kind.flow for each in offered))
-    types = {flow: list(dict.fromkeys(each.type for each in offered if each.kind.flow == flow)) for flow in flows}
-    return [
-        each
-        for each in offered
-        if len(flows) == 1
-        or len(types[each.kind.flow]) == 1
-        or (flows.index(each.kind.flow) + TYPES.index(each.type) + TRANSPORTS.index(each.transport) + number) % 2
-    ]
+def each_once(offered: Sequence[Combination], number: int) -> list[Combination]:
+    """As few of these combinations as each flow, each server type and each transport is seen with; which ones depends
+    on ``number``."""
+    start = number % len(offered) if offered else 0
+    rotated = [*offered[start:], *offered[:start]]
+    unseen = {part for each in offered for part in (each.kind.flow, each.type, each.transport)}
+    chosen: list[Combination] = []
+    while unseen:
+        best = max(rotated, key=lambda each: len(unseen & {each.kind.flow, each.type, each.transport}))
+        chosen.append(best)
+        unseen -= {best.kind.flow, best.type, best.transport}
+    return sorted(chosen, key=offered.index)

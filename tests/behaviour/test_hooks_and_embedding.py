@@ -148,13 +148,12 @@ def test_end_of_the_block_waits_for_the_answers(launch: Launch, combination: Com
         talk = Talk(client, combination.kind)
         sent = [(str(number), gate.block()) for number in range(combination.concurrency)]
         talk.spread(sent)
-        talk.half_close()  # what is left open is ended, as answered as it is
         gate.wait_entered(combination.concurrency)
         # The gate is what both the block and the handlers wait for; the block removes it, so keep it open for them.
         gate.open()
         while server.is_alive(0.01):
             gate.open()
-        assert sorted(talk.finish()) == sorted(sent)
+        assert sorted(talk.answers(len(sent))) == sorted(sent)
     assert server.stdout().endswith("ended well\n")
 
 
