@@ -1,5 +1,7 @@
 """Batches, one after the other, against a model: what each call is fed with, and what is answered when."""
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,8 +29,8 @@ class Letters:
             raise ProtocolError("empty")
         return None if message == b"E" else bytes(message).decode("latin1")
 
-    def id(self, request: str) -> str:
-        return request
+    def ids(self, requests: Sequence[str]) -> list[str]:
+        return list(requests)
 
 
 def serve(*, decode: bool = True) -> Played:

@@ -30,8 +30,8 @@ class _Batches:
             check_request(request)
         return request
 
-    def id(self, request: MapRequest) -> str:
-        return request.id
+    def ids(self, requests: Sequence[MapRequest]) -> list[str]:
+        return [request.id for request in requests]
 
 
 class _Encoder:

@@ -49,8 +49,8 @@ class _Batches:
             return None
         raise ProtocolError(f"{METHOD}: expected a message with a request, or the end of a batch")
 
-    def id(self, request: SinkRequest.Request) -> str:
-        return request.id
+    def ids(self, requests: Sequence[SinkRequest.Request]) -> list[str]:
+        return [request.id for request in requests]
 
 
 class Encoder:

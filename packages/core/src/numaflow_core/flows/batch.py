@@ -22,8 +22,8 @@ class Batch(Protocol[_T]):
     def read(self, message: Buffer) -> _T | None:
         """Parse a message; ``None`` for the eot. Raises ``ProtocolError``."""
 
-    def id(self, request: _T) -> str:
-        """The request's id, which its answer is to have."""
+    def ids(self, requests: Sequence[_T]) -> Iterable[str]:
+        """The requests' ids, which their answers are to have."""
 
 
 class ExpectedIds:
@@ -142,7 +142,7 @@ class BatchFlow(Flow, Generic[_T]):
             self._call = ExpectedIds(self._batch.taker)
             events.append(Begin(self._call))
         if self._decode:
-            self._call.expect(map(self._batch.id, requests))
+            self._call.expect(self._batch.ids(requests))
         inputs: Sequence[Any] = requests if self._decode else messages
         events.append(Feed([(self._call, inputs, count_bytes(messages))]))
 
@@ -170,7 +170,7 @@ class BatchWorkerFlow(Flow, Generic[_T]):
             events.append(Begin(self._call))
         requests = [request for request in map(self._batch.read, messages) if request is not None]
         assert len(requests) == len(messages), "the parent keeps the eot"
-        self._call.expect(map(self._batch.id, requests))
+        self._call.expect(self._batch.ids(requests))
         events.append(Feed([(self._call, requests, count_bytes(messages))]))
         return events
 
