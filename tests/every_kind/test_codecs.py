@@ -58,7 +58,7 @@ def by_batch(batches: Any, view: Callable[[Any], BaseDatum]) -> Callable[[Buffer
         if request is None:
             raise ProtocolError("an eot")
         datum = view(request)
-        assert batches.id(request) == datum.id
+        assert list(batches.ids([request])) == [datum.id]
         return datum
 
     return see
