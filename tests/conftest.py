@@ -3,6 +3,8 @@
 Properties are tested without a clock, since the machine may be busy with something else.
 """
 
+import signal
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -36,6 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers", "full_run: runs with --thorough only, being a variant of a test that always runs"
     )
     config.addinivalue_line("markers", "only(choose): runs with the kinds, server types and transports that are chosen")
+    # A shell ignores SIGINT for what it starts in the background, and so would all servers.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.load_profile("many examples" if config.getoption("--thorough") else "some examples")
 
 

@@ -1,6 +1,7 @@
 """The sockets of this process, found among its file descriptors."""
 
 import os
+import select
 import socket
 from typing import Final
 
@@ -24,6 +25,14 @@ def _numbers() -> list[int]:
     raise OSError("this system does not list file descriptors")
 
 
+def _is_hung_up(number: int) -> bool:
+    """Whether the peer has closed its end, be it that our end is still open: older releases of grpc are late with
+    that."""
+    poll = select.poll()
+    poll.register(number, 0)
+    return bool(poll.poll(0))
+
+
 def _look(number: int, path: str) -> bool | None:
     """Whether the socket has a peer; ``None`` for everything else than such a socket."""
     try:
@@ -37,7 +46,7 @@ def _look(number: int, path: str) -> bool | None:
             sock.getpeername()
         except OSError:
             return False
-        return True
+        return not _is_hung_up(number)
     except OSError:
         return None
     finally:
