@@ -220,7 +220,7 @@ def test_small_batches_of_many_streams_go_to_all_workers(
 def test_stream_that_is_cut_off_inside_of_a_batch_does_not_end_well(launch: Launch, combination: Combination) -> None:
     """A peer that has stopped sending holds up the end no more than an idle one; but its batch is not answered."""
     kind = combination.kind
-    server = launch("--grace", 2).wait_listening()
+    server = launch("--grace", 4).wait_listening()
     with server.client() as client:
         stream = open_stream(client, kind)
         stream.send(kind.request("only", b"1"))

@@ -68,7 +68,7 @@ def test_cancelled_stream_closes_nothing(server: ServerProcess, combination: Com
 def test_shutdown_closes_nothing(launch: Launch, combination: Combination, gate: Gate) -> None:
     """What the handler was doing it may finish; what it would do at the close is not done, and no end is sent."""
     kind = combination.kind
-    server = launch("--grace", 2).wait_listening()
+    server = launch("--grace", 4).wait_listening()
     with server.client() as client:
         stream = client.open(kind.rpc)
         open_keys(stream, kind, gate)

@@ -96,7 +96,7 @@ def test_dataplane_may_drain_through_a_stopping_server(launch: Launch, combinati
 
 def test_stream_that_stays_open_does_not_hold_up_the_end(launch: Launch, combination: Combination) -> None:
     """A client that neither sends nor half-closes is told that the stream is over before the grace period is."""
-    server = launch("--grace", 2).wait_listening()
+    server = launch("--grace", 4).wait_listening()
     with server.client() as client:
         talk = Talk(client, combination.kind)
         if not combination.kind.calls_are_rpcs:
@@ -170,7 +170,7 @@ def test_grace_period_over(launch: Launch, combination: Combination, gate: Gate)
 
 def test_intake_ends_before_the_grace_period_does(launch: Launch, combination: Combination) -> None:
     """A client that never stops sending cannot keep the server from ending well."""
-    server = launch("--grace", 2).wait_listening()
+    server = launch("--grace", 4).wait_listening()
     with server.client() as client:
         talk = Talk(client, combination.kind)
         talk.ask(b"first")

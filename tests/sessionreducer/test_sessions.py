@@ -190,7 +190,7 @@ def test_a_stream_that_is_cancelled_in_the_middle_of_a_merge(launch: Launch, gat
 
 
 def test_what_is_closing_is_answered_before_the_server_stops(launch: Launch, gate: Gate) -> None:
-    server = launch("--grace", 3).wait_listening()
+    server = launch("--grace", 4).wait_listening()
     with SessionReduceClient(str(server.sock)) as client, client.open() as stream:
         stream.send(op("OPEN", A, value=b"!at-leave " + gate.block()), op("OPEN", B, value=b"2"))
         stream.send(op("OPEN", OTHER, value=b"3"), op("MERGE", B, A), op("APPEND", AB, value=b"4"), op("CLOSE", AB))

@@ -153,6 +153,7 @@ class Runtime:
         if self._over or not self._failed.acquire(blocking=False):
             return False
         if self.watchdog is not None:
+            self.watchdog.status = 1
             self.watchdog.end_in(FAILURE_EXIT)
         self._call(self._expect_report)
         if self.watchdog is not None:
@@ -321,6 +322,8 @@ class Runtime:
     def _finish(self, outcome: ServerError | None) -> None:
         if not self._end.done():
             self._end.set_result(outcome)
+            if outcome is None and self.watchdog is not None and not self._failed.locked():
+                self.watchdog.status = 0  # whatever the end itself takes
 
 
 def undescribed(kind: Kind) -> Report:
