@@ -51,7 +51,7 @@ ci: ## all checks, on every Python that is found
 
 clean: ## remove environments, caches and builds
 	@if [ -x $(HATCH) ]; then $(HATCH) env prune; fi
-	rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis dist packages/*/dist
+	rm -rf $(VENV) .demo .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist packages/*/dist
 	find packages examples tests benchmarks proto -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/created:
